@@ -1,0 +1,7 @@
+//! Tests of the ITCH workload. Expected bytes, offsets and books are written out by hand, so none
+//! of them is computed by the code under test.
+
+mod book;
+mod decode;
+mod frame;
+mod generate;

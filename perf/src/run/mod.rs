@@ -1,0 +1,73 @@
+//! `ringmill run`: the workloads, and what they share.
+
+mod digest;
+mod json;
+
+use std::fmt::Display;
+use std::io;
+
+use ringmill::{Builder, Pin, Pipeline, RunError};
+
+use crate::args::{Flags, Workload};
+use crate::exit::{Exit, Failure, print, say};
+use crate::interrupt::Interrupt;
+use crate::report::Report;
+
+/// Runs one workload and says how it ended.
+pub(crate) fn run(workload: &Workload, interrupt: &Interrupt) -> Exit {
+    let ended = match workload {
+        Workload::Digest(args) => digest::digest(args, interrupt),
+        Workload::Json(args) => json::json(args, interrupt),
+    };
+    match ended {
+        Err(Failure::Usage(error)) => {
+            say(format_args!("error: {error}"));
+            Exit::Usage
+        }
+        _ if interrupt.pressed() => Exit::Interrupted,
+        Err(Failure::Job(error)) => {
+            say(format_args!("error: {error}"));
+            Exit::Failed
+        }
+        Ok(exit) => exit,
+    }
+}
+
+/// A builder with the flags applied, and no stage yet.
+fn builder<'job, E, J>(flags: &Flags, capacity: usize) -> Builder<'job, J, E>
+where
+    E: Send + Sync + 'static,
+    J: Send + 'job,
+{
+    let builder = Pipeline::<E>::builder::<J>()
+        .capacity(flags.capacity(capacity))
+        .workers(flags.workers())
+        .idle(flags.idle());
+    // Who names cores wants those cores or an error.
+    match flags.named_cores() {
+        Some(cores) => builder.cores(cores.iter().copied()).pin(Pin::Require),
+        None => builder,
+    }
+}
+
+/// Sorts out how a run ended. One that was closed or stopped has not failed.
+fn settle<E: Display>(ended: Result<ringmill::Report, RunError<E>>) -> Result<(), Failure> {
+    match ended {
+        Ok(_) => Ok(()),
+        Err(RunError::Build(error)) => Err(Failure::Usage(error.to_string())),
+        Err(error) => Err(Failure::Job(error.to_string())),
+    }
+}
+
+/// Prints the object that replaces the normal output.
+fn print_json(report: &Report) -> Exit {
+    print_text(&report.to_json())
+}
+
+/// Prints a result to stdout.
+fn print_text(text: &str) -> Exit {
+    match print(&mut io::stdout(), text.as_bytes()) {
+        Ok(()) => Exit::Done,
+        Err(unwritten) => unwritten.into(),
+    }
+}

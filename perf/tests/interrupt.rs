@@ -1,0 +1,149 @@
+//! The first ctrl-c finishes what was begun, the second stops; the exit code is 130.
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use common::{Running, object, reference, ringmill, write};
+use tempfile::TempDir;
+
+/// What is digested: a small file, a large one and then far more than rings and a pipe hold.
+const FIRST: &str = "0";
+const LARGE: &str = "1";
+const REST: [&str; 40] = ["rest"; 40];
+
+fn paths() -> Vec<&'static str> {
+    [&[FIRST, LARGE], REST.as_slice()].concat()
+}
+
+/// The files, of which the large one has so many GiB (and takes no room).
+fn files(large: u64) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    write(&at(FIRST), b"small");
+    File::create(at(LARGE))
+        .unwrap()
+        .set_len(large << 30)
+        .unwrap();
+    fs::create_dir(at("rest")).unwrap();
+    for i in 0..100 {
+        write(&at(&format!("rest/{i:0>150}")), i.to_string().as_bytes());
+    }
+    directory
+}
+
+/// Waits until the command says a line with `word` in it.
+fn said(stderr: &mut impl BufRead, word: &str) {
+    let mut line = String::new();
+    while !line.contains(word) {
+        line.clear();
+        let length = stderr.read_line(&mut line).unwrap();
+        assert!(length > 0, "ended without saying {word}");
+    }
+}
+
+/// Spins until `happened`: what `/proc` tells of a process can only be asked for. The watchdog
+/// ends the process, and so the spinning, if it never does.
+fn until(running: &mut Running, happened: impl Fn(&Path) -> bool) {
+    let proc = format!("/proc/{}", running.child.id());
+    while !happened(Path::new(&proc)) {
+        assert!(
+            running.child.try_wait().unwrap().is_none(),
+            "ended too early"
+        );
+    }
+}
+
+fn has_open(proc: &Path, name: &str) -> bool {
+    let files = fs::read_dir(proc.join("fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    files
+        .filter_map(|file| fs::read_link(file.path()).ok())
+        .any(|file| file.ends_with(name))
+}
+
+/// Whether SIGINT, number 2 and so bit 1, has a handler.
+fn listens(proc: &Path) -> bool {
+    let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .unwrap_or("0");
+    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 2 != 0)
+}
+
+/// Presses ctrl-c when the first line is there and the large file is being read, each time waits
+/// until that is known to have been heard, and gives all lines.
+fn pressed(directory: &Path, presses: &[&str]) -> Vec<u8> {
+    let mut running = ringmill(directory, [vec!["run", "digest"], paths()].concat());
+    let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+    let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+    let mut lines = Vec::new();
+    stdout.read_until(b'\n', &mut lines).unwrap();
+    until(&mut running, |proc| has_open(proc, LARGE));
+    for heard in presses {
+        running.interrupt();
+        said(&mut stderr, heard);
+    }
+    stdout.read_to_end(&mut lines).unwrap();
+    // Nobody may find stderr closed.
+    stderr.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(running.end().status.code(), Some(130));
+    lines
+}
+
+fn expected(directory: &Path, paths: &[&str]) -> Vec<u8> {
+    let paths: Vec<&OsStr> = paths.iter().copied().map(OsStr::new).collect();
+    reference(directory, &paths)
+}
+
+/// The large file was begun, and is finished; of the rest only what had been accepted is done.
+#[test]
+fn the_first_drains() {
+    let directory = files(1);
+    let lines = pressed(directory.path(), &["interrupted"]);
+    let all = expected(directory.path(), &paths());
+    let begun: Vec<u8> = all
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(2)
+        .flatten()
+        .copied()
+        .collect();
+    assert!(all.starts_with(&lines), "in order, without a gap");
+    assert!(lines.starts_with(&begun), "what was begun is finished");
+    assert!(
+        lines.len() < all.len(),
+        "what was not accepted is left undone"
+    );
+}
+
+/// Sixty-four gigabytes would take a minute: the file is cut short, and nothing behind it comes.
+#[test]
+fn the_second_stops() {
+    let directory = files(64);
+    let lines = pressed(directory.path(), &["interrupted", "stopping"]);
+    assert_eq!(lines, expected(directory.path(), &[FIRST]));
+}
+
+/// What was not begun is not in the report, and the sequential loop is not run.
+#[test]
+fn a_report_is_made_of_what_was_done() {
+    let mut running = ringmill(
+        Path::new("."),
+        ["run", "json", "--json", "--jobs", "1000000000"],
+    );
+    let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+    until(&mut running, listens);
+    running.interrupt();
+    said(&mut stderr, "interrupted");
+    let output = running.end();
+    assert_eq!(output.status.code(), Some(130));
+    let report = object(&output.stdout);
+    assert!(report["jobs"].as_u64().unwrap() < 1_000_000_000, "{report}");
+    assert!(report["sequential_seconds"].is_null(), "{report}");
+}

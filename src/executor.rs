@@ -1,0 +1,90 @@
+//! What the ends, the handles and the duties of one executor share.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::counters::{Counters, Running, StageTally, Tally};
+use crate::error::Fault;
+use crate::lifecycle::{Core, Lifecycle, Phase};
+use crate::placement::Placement;
+use crate::sync::{AcqRel, AtomicUsize, Relaxed};
+
+/// The shared state of an executor whose stages fail with `E`.
+pub(crate) struct Executor<E> {
+    pub(crate) core: Arc<Core>,
+    pub(crate) lifecycle: Lifecycle<Fault<E>>,
+    /// Duties that have not ended.
+    live: AtomicUsize,
+    stages: OnceLock<Vec<StageTally>>,
+    placement: OnceLock<Placement>,
+}
+
+impl<E> Executor<E> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            core: Core::new(),
+            lifecycle: Lifecycle::new(),
+            live: AtomicUsize::new(0),
+            stages: OnceLock::new(),
+            placement: OnceLock::new(),
+        })
+    }
+
+    /// Says what there is, before anything runs.
+    pub(crate) fn set_up(&self, duties: usize, stages: Vec<StageTally>) {
+        self.live.store(duties, Relaxed); // The threads that subtract are spawned after this.
+        let _once = self.stages.set(stages);
+    }
+
+    pub(crate) fn set_placement(&self, placement: Placement) {
+        let _once = self.placement.set(placement);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters::read(self.stages.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// Who is inside a job.
+    pub(crate) fn running(&self) -> Vec<Running> {
+        let stages = self.stages.get().map_or(&[][..], Vec::as_slice);
+        let of_stage = |stage: &StageTally| {
+            let is_running = |tally: &Arc<Tally>| tally.is_running();
+            let running = stage
+                .instances
+                .iter()
+                .enumerate()
+                .filter(|(_, tally)| is_running(tally));
+            let name = Arc::clone(&stage.name);
+            running
+                .map(move |(instance, _)| Running {
+                    stage: Arc::clone(&name),
+                    instance,
+                })
+                .collect::<Vec<_>>()
+        };
+        stages.iter().flat_map(of_stage).collect()
+    }
+
+    pub(crate) fn placement(&self) -> Placement {
+        self.placement.get().cloned().unwrap_or_default()
+    }
+
+    /// Ends the executor with this fault, if it is the first and the end has not come.
+    ///
+    /// # Errors
+    /// The fault back, if it is not.
+    pub(crate) fn fail(&self, fault: Fault<E>) -> Result<(), Arc<Fault<E>>> {
+        self.lifecycle.set_error(Arc::new(fault))?;
+        self.core.advance(Phase::Failed);
+        Ok(())
+    }
+
+    /// A duty has ended. The last one's end is the executor's.
+    pub(crate) fn duty_ended(&self) {
+        // ORDERING: AcqRel. The last to leave has seen what all others did, and says so by `finish`.
+        // Pairs with: itself. Model: loom-tests/tests/lifecycle.rs::done_is_last.
+        if self.live.fetch_sub(1, AcqRel) == 1 {
+            self.lifecycle.finish();
+            self.core.wake_everybody();
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The state of an executor: one phase that only grows, one error that is set at most once, one end.
+//!
+//! ```text
+//!            new jobs    queued jobs   refusals say
+//! OPEN       accepted    processed     –
+//! CLOSED     refused     processed     Closed
+//! ABANDONED  refused     dropped       Closed      (the last receiver left)
+//! STOPPED    refused     dropped       Stopped
+//! FAILED     refused     dropped       Failed
+//! ```
+//! The phase is moved by `fetch_max`, so calls in any order and number end in the strongest of them.
+//!
+//! The error pointer: null → an error, by whoever is first; or null → sealed, by the natural end. Each by
+//! one compare-exchange, so exactly one of them wins; later errors are only counted.
+//!
+//! The end: the last duty to end seals the pointer, then sets `finished`, then wakes everybody.
+
+#![expect(unsafe_code, reason = "the error is one pointer")]
+
+use std::ptr;
+use std::sync::{Arc as StdArc, OnceLock};
+
+use crossbeam_utils::CachePadded;
+
+use crate::event::Event;
+use crate::lot::Lot;
+use crate::sync::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Relaxed, Release};
+
+/// How far the executor is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Open,
+    Closed,
+    Abandoned,
+    Stopped,
+    Failed,
+}
+
+impl Phase {
+    fn from_word(word: usize) -> Self {
+        match word {
+            0 => Self::Open,
+            1 => Self::Closed,
+            2 => Self::Abandoned,
+            3 => Self::Stopped,
+            _ => Self::Failed,
+        }
+    }
+
+    /// Whether queued jobs are dropped rather than run.
+    pub(crate) fn drops_queued(self) -> bool {
+        self >= Self::Abandoned
+    }
+}
+
+/// What everybody who takes part in an executor shares, whatever its types: the phase, and whom to wake.
+pub(crate) struct Core {
+    phase: CachePadded<AtomicUsize>,
+    /// The executor's workers, once there are any.
+    lot: OnceLock<StdArc<Lot>>,
+    /// Dispatchers that wait for room.
+    pub(crate) mouth: CachePadded<Event>,
+    /// Receivers that wait for a result.
+    pub(crate) exit: CachePadded<Event>,
+    /// Who waits for the end.
+    pub(crate) end: Event,
+}
+
+impl Core {
+    pub(crate) fn new() -> StdArc<Self> {
+        StdArc::new(Self {
+            phase: CachePadded::new(AtomicUsize::new(0)),
+            lot: OnceLock::new(),
+            mouth: CachePadded::new(Event::new()),
+            exit: CachePadded::new(Event::new()),
+            end: Event::new(),
+        })
+    }
+
+    /// Where we are. Read before every job.
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        // ORDERING: Acquire. Who sees FAILED sees the error.
+        // Pairs with: `advance` (AcqRel). Model: loom-tests/tests/lifecycle.rs::first_error_wins.
+        Phase::from_word(self.phase.load(Acquire))
+    }
+
+    /// Moves on to `phase`, or stays where it is if that is further, and wakes everybody.
+    pub(crate) fn advance(&self, phase: Phase) {
+        // ORDERING: AcqRel. Release: what led here (the error) is visible to who sees the phase.
+        // Pairs with: `phase` (Acquire). Model: loom-tests/tests/lifecycle.rs::first_error_wins.
+        if self.phase.fetch_max(phase as usize, AcqRel) < phase as usize {
+            self.wake_everybody();
+        }
+    }
+
+    pub(crate) fn wake_everybody(&self) {
+        if let Some(lot) = self.lot.get() {
+            lot.wake_all();
+        }
+        self.mouth.notify();
+        self.exit.notify();
+        self.end.notify();
+    }
+
+    /// Says who the workers are. A phase that was left before is seen by each before it first sleeps.
+    pub(crate) fn set_lot(&self, lot: &StdArc<Lot>) {
+        let _once = self.lot.set(StdArc::clone(lot));
+    }
+}
+
+/// # Invariants
+/// * I1: `error` is null, `sealed()`, or came from `Arc::into_raw` and is owned by this lifecycle; it
+///   changes at most once, from null.
+pub(crate) struct Lifecycle<F> {
+    error: AtomicPtr<F>,
+    suppressed: AtomicUsize,
+    finished: AtomicUsize,
+}
+
+// SAFETY: the only non-auto part is the pointer, which stands for an `Arc<F>` (I1): shared between threads
+// it lends `&F` and clones of the `Arc`, which asks for `F: Send + Sync`.
+unsafe impl<F: Send + Sync> Send for Lifecycle<F> {}
+// SAFETY: as for `Send`.
+unsafe impl<F: Send + Sync> Sync for Lifecycle<F> {}
+
+impl<F> Lifecycle<F> {
+    pub(crate) fn new() -> Self {
+        Self {
+            error: AtomicPtr::new(ptr::null_mut()),
+            suppressed: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+        }
+    }
+
+    /// Sets the error if it is the first and the end has not come.
+    ///
+    /// # Errors
+    /// The error back: another one was first (it counts as suppressed), or the executor has finished.
+    pub(crate) fn set_error(&self, error: StdArc<F>) -> Result<(), StdArc<F>> {
+        let raw = StdArc::into_raw(error).cast_mut();
+        // ORDERING: AcqRel. Release publishes the error's content; Acquire sees the seal's end.
+        // Pairs with: `error` (Acquire). Model: loom-tests/tests/lifecycle.rs::first_error_wins.
+        match self
+            .error
+            .compare_exchange(ptr::null_mut(), raw, AcqRel, Acquire)
+        {
+            Ok(_) => Ok(()),
+            Err(now) => {
+                if now != Self::sealed() {
+                    self.suppressed.fetch_add(1, Relaxed);
+                }
+                // SAFETY: `raw` came from `into_raw` above and was not stored anywhere.
+                Err(unsafe { StdArc::from_raw(raw) })
+            }
+        }
+    }
+
+    /// The first error.
+    pub(crate) fn error(&self) -> Option<StdArc<F>> {
+        // ORDERING: Acquire. Sees the content behind the pointer.
+        // Pairs with: `set_error` (AcqRel). Model: loom-tests/tests/lifecycle.rs::first_error_wins.
+        let raw = self.error.load(Acquire).cast_const();
+        if raw.is_null() || raw == Self::sealed().cast_const() {
+            return None;
+        }
+        // SAFETY: I1, the pointer came from `into_raw` and the lifecycle owns one count of it.
+        unsafe { StdArc::increment_strong_count(raw) };
+        // SAFETY: the count added above is ours to give away.
+        Some(unsafe { StdArc::from_raw(raw) })
+    }
+
+    /// How many errors came after the first.
+    pub(crate) fn suppressed(&self) -> usize {
+        self.suppressed.load(Relaxed)
+    }
+
+    /// The end: from now on no error can be set, and `is_finished` holds.
+    pub(crate) fn finish(&self) {
+        // ORDERING: AcqRel. An error set before is seen here; one that comes after sees the seal.
+        // Pairs with: `set_error` (AcqRel). Model: loom-tests/tests/lifecycle.rs::error_against_seal.
+        let _ = self
+            .error
+            .compare_exchange(ptr::null_mut(), Self::sealed(), AcqRel, Acquire);
+        // ORDERING: Release. Who sees the end sees the error or seal, all counters and all results.
+        // Pairs with: `is_finished` (Acquire). Model: loom-tests/tests/lifecycle.rs::done_is_last.
+        self.finished.store(1, Release);
+    }
+
+    /// Whether every stage has ended and nobody runs.
+    pub(crate) fn is_finished(&self) -> bool {
+        // ORDERING: Acquire. See `finish`.
+        // Pairs with: `finish` (Release). Model: loom-tests/tests/lifecycle.rs::done_is_last.
+        self.finished.load(Acquire) != 0
+    }
+
+    /// An address that no `Arc<F>` has.
+    fn sealed() -> *mut F {
+        ptr::without_provenance_mut(ptr::null::<F>().wrapping_byte_sub(1).addr())
+    }
+}
+
+impl<F> Drop for Lifecycle<F> {
+    fn drop(&mut self) {
+        let raw = self.error.load(Relaxed);
+        if !raw.is_null() && raw != Self::sealed() {
+            // SAFETY: I1, the lifecycle owns this count, and nobody can ask any more.
+            drop(unsafe { StdArc::from_raw(raw.cast_const()) });
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The lot: the berths in which an executor's workers sleep, and whom to wake for what.
+//!
+//! One counter says whether anybody sleeps at all; while nobody does, a wake costs a light fence and one
+//! load of a line that nobody writes. Everything else is cold.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+
+use crate::event::{Event, light_fence};
+use crate::sync::{AtomicUsize, Relaxed};
+
+/// A poll that lasts this long lets others take the rest of its worker's duties over: less than what a
+/// wake costs the sleeper (27–57 µs), far more than a poll of short jobs (2 µs).
+pub(crate) const LONG_POLL: Duration = Duration::from_micros(20);
+/// A backlog from which a second worker is worth its cache misses.
+pub(crate) const BACKLOG: usize = 32;
+/// How often the watcher looks at first, and at the least.
+const WATCH: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(16));
+
+const NOBODY: usize = usize::MAX;
+
+/// Where the workers of one executor sleep.
+pub(crate) struct Lot {
+    /// How many sleep or are about to.
+    asleep: CachePadded<AtomicUsize>,
+    /// How many have been woken and have not run yet.
+    waking: AtomicUsize,
+    /// The one sleeper that looks after long polls.
+    watcher: AtomicUsize,
+    berths: Box<[CachePadded<Berth>]>,
+    /// Berths from here on belong to workers that only poll duties bound to them.
+    floating: usize,
+    cores: usize,
+}
+
+/// One worker's place.
+struct Berth {
+    event: Event,
+    /// Counts the worker's polls up: odd while it is inside one.
+    polls: AtomicUsize,
+}
+
+/// Why a worker stopped sleeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awake {
+    /// There was something to do before it slept, or somebody woke it.
+    Called,
+    /// The watcher's time is up: look after the others.
+    Watch,
+}
+
+impl Lot {
+    /// Berths for `workers`, of which the first `floating` may help each other, on `cores` cores.
+    pub(crate) fn new(workers: usize, floating: usize, cores: usize) -> Self {
+        let berth = || {
+            CachePadded::new(Berth {
+                event: Event::new(),
+                polls: AtomicUsize::new(0),
+            })
+        };
+        Self {
+            asleep: CachePadded::new(AtomicUsize::new(0)),
+            waking: AtomicUsize::new(0),
+            watcher: AtomicUsize::new(NOBODY),
+            berths: (0..workers).map(|_| berth()).collect(),
+            floating,
+            cores,
+        }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.berths.len()
+    }
+
+    /// Marks the begin of a poll.
+    #[inline]
+    pub(crate) fn enter_poll(&self, worker: usize) {
+        let polls = &self.berths[worker].polls;
+        polls.store(polls.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Marks its end.
+    #[inline]
+    pub(crate) fn leave_poll(&self, worker: usize) {
+        self.enter_poll(worker);
+    }
+
+    /// The number of the poll the worker is in, odd, or an even number if it is in none.
+    pub(crate) fn poll_of(&self, worker: usize) -> usize {
+        self.berths[worker].polls.load(Relaxed)
+    }
+
+    /// Whether anybody sleeps; to be read after a light fence.
+    #[inline]
+    pub(crate) fn is_anybody_asleep(&self) -> bool {
+        self.asleep.load(Relaxed) != 0
+    }
+
+    /// Sleeps until called, unless `ready` already holds. While somebody is inside a poll, one sleeper at
+    /// a time wakes by itself to look whether that poll is long; `nap` is its time, kept by the caller.
+    pub(crate) fn sleep(
+        &self,
+        worker: usize,
+        nap: &mut Option<Duration>,
+        ready: impl FnOnce() -> bool,
+    ) -> Awake {
+        // Relaxed: the event's heavy fence orders this before what `ready` reads.
+        self.asleep.fetch_add(1, Relaxed);
+        let watches = worker < self.floating
+            && (0..self.berths.len()).any(|other| self.poll_of(other) % 2 == 1)
+            && self
+                .watcher
+                .compare_exchange(NOBODY, worker, Relaxed, Relaxed)
+                .is_ok();
+        let deadline = watches.then(|| {
+            let time = nap.map_or(WATCH.0, |nap| (nap * 2).min(WATCH.1));
+            *nap = Some(time);
+            Instant::now() + time
+        });
+        let called = self.berths[worker].event.sleep(deadline, ready);
+        if watches {
+            self.watcher.store(NOBODY, Relaxed);
+        }
+        self.asleep.fetch_sub(1, Relaxed);
+        if called {
+            self.waking.fetch_sub(1, Relaxed);
+        }
+        if called || deadline.is_none_or(|deadline| Instant::now() < deadline) {
+            *nap = None;
+            Awake::Called
+        } else {
+            Awake::Watch
+        }
+    }
+
+    fn is_asleep(&self, worker: usize) -> bool {
+        self.berths[worker].event.has_sleepers()
+    }
+
+    /// Wakes this worker if it sleeps. To be called after a light fence.
+    pub(crate) fn wake(&self, worker: usize) -> bool {
+        // Counted before it can run, so that its own subtraction comes after.
+        self.waking.fetch_add(1, Relaxed);
+        let woken = self.berths[worker].event.notify();
+        if !woken {
+            self.waking.fetch_sub(1, Relaxed);
+        }
+        woken
+    }
+
+    pub(crate) fn wake_all(&self) {
+        for worker in 0..self.berths.len() {
+            self.wake(worker);
+        }
+    }
+
+    /// Wakes one sleeper that may help, unless one is on its way.
+    pub(crate) fn wake_helper(&self) {
+        if self.waking.load(Relaxed) == 0 {
+            let sleeper = (0..self.floating).find(|&worker| self.is_asleep(worker));
+            sleeper.map(|worker| self.wake(worker));
+        }
+    }
+
+    /// Whether another worker would find a core to run on.
+    fn has_spare_core(&self) -> bool {
+        self.berths.len() - self.asleep.load(Relaxed).min(self.berths.len()) < self.cores
+    }
+}
+
+/// The word of one duty, as others may see it: who polls it, and whether it waits for room.
+///
+/// ```text
+/// CLAIMED   a worker polls it, or it is bound and only ever polled by one
+/// HOLDS     it has a result that found no room, or a job with results to come: it takes no new job
+/// ENDED     its input has ended and it will never be polled again
+/// HAND      it has claimed jobs of a shared input that it has not started
+/// the rest  while it holds: for which lane of its output
+/// ```
+pub(crate) type DutyWord = CachePadded<AtomicUsize>;
+
+pub(crate) const CLAIMED: usize = 1;
+pub(crate) const HOLDS: usize = 2;
+pub(crate) const ENDED: usize = 4;
+pub(crate) const HAND: usize = 8;
+/// Where the lane begins in the word.
+pub(crate) const LANE: u32 = 4;
+
+/// A duty at the other end of a ring: its word, and the worker it is at home at.
+#[derive(Clone)]
+pub(crate) struct Neighbour {
+    pub(crate) home: usize,
+    pub(crate) word: Arc<DutyWord>,
+}
+
+/// How one end of a ring calls the duties at its other end. Owned by who rings it.
+pub(crate) struct Bell {
+    lot: Arc<Lot>,
+    duties: Box<[Neighbour]>,
+    /// The backlog at which the next helper is called.
+    level: usize,
+    /// The poll in which a home was last found, and when that was first seen.
+    seen: (usize, Option<Instant>),
+}
+
+impl Bell {
+    pub(crate) fn new(lot: &Arc<Lot>, duties: impl Into<Box<[Neighbour]>>) -> Self {
+        Self {
+            lot: Arc::clone(lot),
+            duties: duties.into(),
+            level: BACKLOG,
+            seen: (0, None),
+        }
+    }
+
+    /// Jobs were published: calls one home that sleeps and can take them, or a helper where the homes
+    /// have too much to do.
+    #[inline]
+    pub(crate) fn published(&mut self, backlog: impl FnOnce() -> usize) {
+        light_fence();
+        if self.lot.is_anybody_asleep() {
+            self.call_taker(backlog());
+        }
+    }
+
+    /// Slots were given back: calls the homes of all that sleep for want of room. Those that hold a result
+    /// are told always, the others (who have none and saw a full ring) if it `was_full`.
+    #[inline]
+    pub(crate) fn given_back(&self, was_full: impl FnOnce() -> bool) {
+        light_fence();
+        if self.lot.is_anybody_asleep() {
+            self.call_givers(was_full());
+        }
+    }
+
+    /// The end of input concerns every home.
+    pub(crate) fn ended(&self) {
+        light_fence();
+        for duty in &self.duties {
+            self.lot.wake(duty.home);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_givers(&self, was_full: bool) {
+        for duty in &self.duties {
+            if self.lot.is_asleep(duty.home) && (was_full || duty.word.load(Relaxed) & HOLDS != 0) {
+                self.lot.wake(duty.home);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_taker(&mut self, backlog: usize) {
+        let lot = &*self.lot;
+        let can_take = |duty: &&Neighbour| {
+            lot.is_asleep(duty.home) && duty.word.load(Relaxed) & (HOLDS | ENDED) == 0
+        };
+        if let Some(duty) = self.duties.iter().find(can_take) {
+            lot.wake(duty.home);
+            return;
+        }
+        if backlog < BACKLOG / 2 {
+            self.level = BACKLOG;
+        } else if backlog >= self.level && lot.has_spare_core() {
+            self.level = backlog * 2;
+            lot.wake_helper();
+            return;
+        }
+        let polls = self.duties.iter().map(|duty| lot.poll_of(duty.home));
+        let Some(poll) = polls.filter(|poll| poll % 2 == 1).last() else {
+            return;
+        };
+        if lot.watcher.load(Relaxed) == NOBODY {
+            // Nobody would notice if this poll were long.
+            lot.wake_helper();
+        } else if self.seen.0 != poll {
+            self.seen = (poll, Some(Instant::now()));
+        } else if self
+            .seen
+            .1
+            .is_some_and(|first| first.elapsed() >= LONG_POLL)
+        {
+            self.seen.1 = None;
+            lot.wake_helper();
+        }
+    }
+}

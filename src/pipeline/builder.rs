@@ -1,0 +1,833 @@
+//! The typed front: stages in their order, each with its instances; every method checks types, `start`
+//! checks values.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::instances::{Accepts, Instances, Routes};
+use super::plan::{DutyPlan, Plan, Wiring};
+use super::relay;
+use crate::affinity::Pin;
+use crate::counters::{Source, StageTally, Tally};
+use crate::edge::{Route, Rx, To, Tx};
+use crate::error::{BuildError, RingError, panic_message};
+use crate::idle::Idle;
+use crate::pipeline::Handle;
+use crate::policy::{FailFast, PerJob, Policy};
+use crate::ring::cursor::Cursors;
+use crate::ring::{mpmc, spsc, window};
+use crate::stage::{Context, Stage, Then, Token};
+use crate::sync::Arc as RingArc;
+use crate::worker::duty::{Crew, Duty, Make, Parts};
+
+/// One handle, by type: it cannot be cloned.
+#[derive(Debug, Clone, Copy)]
+pub enum One {}
+
+/// Any number of handles: they can be cloned.
+#[derive(Debug, Clone, Copy)]
+pub enum Many {}
+
+/// Builds a pipeline: `J` goes in, `E` is what its stages fail with.
+///
+/// The other parameters follow from the calls: the policy `P`, whether dispatchers `D` and receivers `R`
+/// can be cloned, and the last stage `L`.
+#[must_use = "nothing runs before `start` or `run`"]
+pub struct Builder<'env, J, E, P = FailFast, D = One, R = One, L = Nothing>
+where
+    J: Send,
+    P: Policy<E>,
+{
+    pub(crate) plan: Plan<'env, E>,
+    /// The dispatchers' end, once the first ring is made.
+    pub(crate) mouth: Option<Tx<'env, P::Item<J>>>,
+    pub(crate) capacity: usize,
+    pub(crate) last: L,
+    pub(crate) types: PhantomData<(D, R)>,
+}
+
+/// Jobs that a ring holds where nobody says otherwise.
+const CAPACITY: usize = 1024;
+
+impl<J, E, P, D, R, L> fmt::Debug for Builder<'_, J, E, P, D, R, L>
+where
+    J: Send,
+    P: Policy<E>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages: Vec<_> = self.plan.stages.iter().map(|stage| &stage.name).collect();
+        f.debug_struct("Builder")
+            .field("stages", &stages)
+            .finish_non_exhaustive()
+    }
+}
+
+/// No stage yet.
+#[derive(Debug)]
+pub struct Nothing(());
+
+/// The last stage so far: not yet hidden, because another may be fused into it.
+pub struct Last<'env, In, S, E, P, W>
+where
+    In: Send,
+    P: Policy<E>,
+{
+    rxs: Vec<Rx<P::Item<In>>>,
+    make: Make<'env, S>,
+    /// Names and, by instance, tallies of this stage and those fused into it.
+    names: Vec<Arc<str>>,
+    tallies: Vec<Vec<Arc<Tally>>>,
+    stage: usize,
+    edge: usize,
+    capacity: usize,
+    cores: Option<Vec<usize>>,
+    window: Option<usize>,
+    types: PhantomData<fn() -> W>,
+}
+
+impl<In: Send, S, E, P: Policy<E>, W> fmt::Debug for Last<'_, In, S, E, P, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Last")
+            .field("names", &self.names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How results leave the last stage so far.
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub struct Shape {
+    /// Instances; none where dispatchers are in front.
+    producers: Option<usize>,
+    /// The window and the input that numbers its tickets.
+    window: Option<(usize, RingArc<Cursors>)>,
+}
+
+/// The last stage so far, or none. Not to be implemented outside.
+pub trait Link<'env, J: Send, E, P: Policy<E>> {
+    /// The type of its results.
+    type Out: Send + 'env;
+
+    #[doc(hidden)]
+    fn shape(&self) -> Shape;
+
+    /// Gives it its producer ends and hides it in the plan; if it is none, gives the end back: it is the
+    /// dispatchers'.
+    #[doc(hidden)]
+    fn seal(
+        self,
+        plan: &mut Plan<'env, E>,
+        edge: usize,
+        txs: Vec<Tx<'env, P::Item<Self::Out>>>,
+    ) -> Option<Tx<'env, P::Item<J>>>;
+}
+
+impl<'env, J, E, P> Link<'env, J, E, P> for Nothing
+where
+    J: Send + 'env,
+    P: Policy<E>,
+{
+    type Out = J;
+
+    fn shape(&self) -> Shape {
+        Shape {
+            producers: None,
+            window: None,
+        }
+    }
+
+    fn seal(
+        self,
+        _plan: &mut Plan<'env, E>,
+        _edge: usize,
+        mut txs: Vec<Tx<'env, P::Item<J>>>,
+    ) -> Option<Tx<'env, P::Item<J>>> {
+        txs.pop()
+    }
+}
+
+impl<'env, J, In, S, E, P, W> Link<'env, J, E, P> for Last<'env, In, S, E, P, W>
+where
+    J: Send,
+    In: Send + 'env,
+    S: Stage<In, E> + 'env,
+    S::Out: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    W: Accepts<S>,
+{
+    type Out = S::Out;
+
+    fn shape(&self) -> Shape {
+        let window = self.window.filter(|_| self.rxs.len() > 1);
+        Shape {
+            producers: Some(self.rxs.len()),
+            window: window.map(|size| (size, RingArc::clone(self.rxs[0].cursors()))),
+        }
+    }
+
+    fn seal(
+        self,
+        plan: &mut Plan<'env, E>,
+        edge: usize,
+        txs: Vec<Tx<'env, P::Item<S::Out>>>,
+    ) -> Option<Tx<'env, P::Item<J>>> {
+        self.hide(plan, edge, txs);
+        None
+    }
+}
+
+impl<'env, In, S, E, P, W> Last<'env, In, S, E, P, W>
+where
+    In: Send + 'env,
+    S: Stage<In, E> + 'env,
+    S::Out: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    W: Accepts<S>,
+{
+    /// Gives each instance its producer end, and hides their types in the plan.
+    fn hide(self, plan: &mut Plan<'env, E>, edge: usize, txs: Vec<Tx<'env, P::Item<S::Out>>>) {
+        let instances = self.rxs.len();
+        let crew = Crew::new(instances);
+        let token = Token(Arc::clone(&plan.executor.core));
+        let ends = self.rxs.into_iter().zip(txs).zip(self.tallies).enumerate();
+        for (instance, ((mut rx, mut tx), tallies)) in ends {
+            if let Some(window) = tx.window() {
+                rx.set_gate(window);
+            }
+            let stage = Arc::clone(&self.names[0]);
+            let context = Context {
+                stage,
+                instance,
+                instances,
+                token: token.clone(),
+            };
+            let parts = Parts {
+                names: self.names.clone(),
+                tallies,
+            };
+            let (input, output) = (rx.peek(), tx.peek());
+            let make = Arc::clone(&self.make);
+            let crew = Arc::clone(&crew);
+            let executor = Arc::clone(&plan.executor);
+            let build = W::erase(move |wiring: &Wiring, number| {
+                tx.attach(|lane| wiring.behind(wiring.output_edge(number), lane));
+                rx.attach(wiring.in_front(wiring.input_edge(number)));
+                rx.attach_siblings(wiring.siblings(number));
+                let stage = context.stage.to_string();
+                catch_unwind(AssertUnwindSafe(|| {
+                    Duty::<In, S, E, P>::new(make, context, parts, rx, tx, crew, executor)
+                }))
+                .map_err(|payload| BuildError::Init {
+                    stage,
+                    instance,
+                    message: panic_message(&*payload),
+                })
+            });
+            plan.add_duty(DutyPlan {
+                stage: self.stage,
+                name: Arc::clone(&self.names[0]),
+                instance,
+                instances,
+                core: self.cores.as_ref().map(|cores| cores[instance]),
+                input,
+                output,
+                capacity: self.capacity,
+                input_edge: self.edge,
+                output_edge: edge,
+                build,
+            });
+        }
+    }
+
+    /// Ends the plan here: results go nowhere.
+    pub(crate) fn to_nowhere(self, plan: &mut Plan<'env, E>) {
+        let edge = plan.add_edge(false);
+        let txs = self.rxs.iter().map(|_| Tx::new(To::Nowhere)).collect();
+        self.hide(plan, edge, txs);
+    }
+}
+
+impl<'env, J, E> Builder<'env, J, E>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+{
+    pub(crate) fn new() -> Self {
+        Self {
+            plan: Plan::new(),
+            mouth: None,
+            capacity: CAPACITY,
+            last: Nothing(()),
+            types: PhantomData,
+        }
+    }
+
+    /// Chooses the per-job policy: an error or a panic in a stage becomes that job's outcome, and the
+    /// pipeline goes on. To be said before the first stage, since it decides what rings carry.
+    pub fn per_job(self) -> Builder<'env, J, E, PerJob> {
+        let Self {
+            plan,
+            capacity,
+            last,
+            ..
+        } = self;
+        Builder {
+            plan,
+            mouth: None,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<'env, J, E, P, D, R, L> Builder<'env, J, E, P, D, R, L>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    /// How many jobs each ring made from here on holds, exactly; 1024 where nothing is said. A ring lies in
+    /// front of each stage (of each instance, where it is keyed) and behind the last.
+    pub fn capacity(mut self, jobs: usize) -> Self {
+        self.capacity = jobs;
+        self
+    }
+
+    /// How many workers poll the floating stages: as many as there are allowed cores where nothing is
+    /// said, and never more than there are duties. With `run` the calling thread is one of them. Bound
+    /// stages have workers of their own.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.plan.config.workers = Some(workers);
+        self
+    }
+
+    /// The cores that floating workers are pinned to, in turn; all allowed ones where nothing is said.
+    pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
+        self.plan.config.cores = Some(cores.into_iter().collect());
+        self
+    }
+
+    /// Whether floating workers are pinned: best effort where nothing is said. Bound ones always must be.
+    pub fn pin(mut self, pin: Pin) -> Self {
+        self.plan.config.pin = pin;
+        self
+    }
+
+    /// How workers, and threads that wait in a blocking call, idle.
+    pub fn idle(mut self, idle: Idle) -> Self {
+        self.plan.config.idle = idle;
+        self
+    }
+
+    /// The stack of each thread, in bytes; the system's default where nothing is said.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.plan.config.stack_size = Some(bytes);
+        self
+    }
+
+    /// Called on each new thread before it does anything else, with the worker's number. A panic in it is
+    /// an error of `start`.
+    pub fn on_spawn(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.plan.config.on_spawn = Some(Arc::new(hook));
+        self
+    }
+
+    /// Dispatchers can be cloned. The executor closes when one of them says `done`, or the last is gone.
+    pub fn many_dispatchers(self) -> Builder<'env, J, E, P, Many, R, L> {
+        let Self {
+            plan,
+            mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+
+    /// Receivers can be cloned; each result goes to one of them.
+    pub fn many_receivers(self) -> Builder<'env, J, E, P, D, Many, L> {
+        let Self {
+            plan,
+            mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+
+    /// A handle to the executor to be: to close, stop or watch it from any thread, also while `run` has
+    /// the calling one.
+    pub fn handle(&self) -> Handle<E> {
+        Handle::new(&self.plan.executor)
+    }
+}
+
+/// A stage to be: its consumer ends and counters.
+struct Opened<X> {
+    rxs: Vec<Rx<X>>,
+    tallies: Vec<Arc<Tally>>,
+    stage: usize,
+    edge: usize,
+    capacity: usize,
+}
+
+impl<X> Opened<X> {
+    fn into_last<'env, In, S, E, P, W>(
+        self,
+        name: Arc<str>,
+        cores: Option<Vec<usize>>,
+        window: Option<usize>,
+        init: impl Fn(&Context) -> S + Send + Sync + 'env,
+    ) -> Last<'env, In, S, E, P, W>
+    where
+        In: Send,
+        P: Policy<E, Item<In> = X>,
+    {
+        let Self {
+            rxs,
+            tallies,
+            stage,
+            edge,
+            capacity,
+        } = self;
+        Last {
+            rxs,
+            make: Arc::new(move |context: &Context, _tallies: &[Arc<Tally>]| init(context)),
+            names: vec![name],
+            tallies: tallies.into_iter().map(|tally| vec![tally]).collect(),
+            stage,
+            edge,
+            capacity,
+            cores,
+            window,
+            types: PhantomData,
+        }
+    }
+}
+
+/// What the next stage, or the receivers, ask of the ring in front of them.
+pub(crate) struct Wanted<'env, X> {
+    /// Who takes from it; `None` where receivers do.
+    pub(crate) stage: Option<String>,
+    pub(crate) consumers: usize,
+    pub(crate) route: Option<Route<'env, X>>,
+}
+
+impl<'env, J, E, P, D, R, L> Builder<'env, J, E, P, D, R, L>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    /// Adds a stage of `instances`, each with a state of its own that `init` builds, with a ring in front.
+    ///
+    /// `init` runs once for each instance (again after a panic, in the per-job policy): for a floating
+    /// stage on the thread that starts the executor, for a bound one on the thread that it is bound to.
+    pub fn stage<S, F, W, K>(
+        mut self,
+        name: impl Into<String>,
+        instances: Instances<W, K>,
+        init: F,
+    ) -> Builder<'env, J, E, P, D, R, Last<'env, L::Out, S, E, P, W>>
+    where
+        F: Fn(&Context) -> S + Send + Sync + 'env,
+        S: Stage<L::Out, E> + 'env,
+        S::Out: Send + 'env,
+        W: Accepts<S>,
+        K: Routes<'env, L::Out>,
+    {
+        let name = self.name(name.into());
+        let Instances {
+            count,
+            cores,
+            window,
+            key,
+            ..
+        } = instances;
+        let count = self.check_count(&name, count, window);
+        let route = key.route::<P::Item<L::Out>, _>(count, |item| P::peek(item));
+        if route.is_some() && window.is_some() {
+            self.plan.refuse(BuildError::KeyedAndOrdered {
+                stage: name.to_string(),
+            });
+        }
+        let window = window.filter(|_| route.is_none());
+        let (plan, mouth, opened) = self.open(&name, count, route);
+        let capacity = opened.capacity;
+        let last = opened.into_last(name, cores, window, init);
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+
+    /// The parallel receiver of a `fold`: a stage whose jobs are what rings carry, whatever the policy.
+    pub(crate) fn fold_stage<S, F, W>(
+        mut self,
+        instances: Instances<W>,
+        init: F,
+    ) -> (Plan<'env, E>, Option<Tx<'env, P::Item<J>>>)
+    where
+        F: Fn(&Context) -> S + Send + Sync + 'env,
+        S: Stage<P::Item<L::Out>, E> + 'env,
+        S::Out: Send + 'env,
+        W: Accepts<S>,
+    {
+        let name = self.name("fold".to_string());
+        let Instances {
+            count,
+            cores,
+            window,
+            ..
+        } = instances;
+        let count = self.check_count(&name, count, window);
+        let (mut plan, mouth, opened) = self.open(&name, count, None);
+        let last: Last<'env, P::Item<L::Out>, S, E, FailFast, W> =
+            opened.into_last(name, cores, window, init);
+        last.to_nowhere(&mut plan);
+        (plan, mouth)
+    }
+
+    /// Seals the last stage with a ring behind it, for `count` instances of a stage called `name`.
+    fn open(
+        self,
+        name: &Arc<str>,
+        count: usize,
+        route: Option<Route<'env, P::Item<L::Out>>>,
+    ) -> (
+        Plan<'env, E>,
+        Option<Tx<'env, P::Item<J>>>,
+        Opened<P::Item<L::Out>>,
+    ) {
+        let Self {
+            mut plan,
+            mut mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        let stage = plan.stages.len();
+        let tallies: Vec<_> = (0..count).map(|_| Tally::new()).collect();
+        let wanted = Wanted {
+            stage: Some(name.to_string()),
+            consumers: count,
+            route,
+        };
+        let (rxs, edge, between) =
+            connect::<J, E, P, L>(&mut plan, &mut mouth, capacity, last, wanted);
+        let instances = tallies.iter().cloned().chain(between).collect();
+        let source = Source::Rings(source(&plan, edge, &rxs));
+        plan.stages.push(StageTally {
+            name: Arc::clone(name),
+            source,
+            instances,
+        });
+        (
+            plan,
+            mouth,
+            Opened {
+                rxs,
+                tallies,
+                stage,
+                edge,
+                capacity,
+            },
+        )
+    }
+
+    fn name(&mut self, name: String) -> Arc<str> {
+        let problem = if name.is_empty() {
+            Some("is empty")
+        } else if name.contains('\0') {
+            Some("holds a NUL")
+        } else if self.plan.stages.iter().any(|stage| *stage.name == *name) {
+            Some("is taken by another stage")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.plan.refuse(BuildError::StageName {
+                name: name.clone(),
+                problem,
+            });
+        }
+        Arc::from(name)
+    }
+
+    fn check_count(&mut self, name: &Arc<str>, count: usize, window: Option<usize>) -> usize {
+        if count == 0 {
+            self.plan.refuse(BuildError::ZeroInstances {
+                stage: name.to_string(),
+            });
+        }
+        if window == Some(0) {
+            self.plan.refuse(BuildError::ZeroWindow {
+                stage: name.to_string(),
+            });
+        }
+        count.max(1)
+    }
+}
+
+impl<'env, J, E, P, D, R, In, S, W> Builder<'env, J, E, P, D, R, Last<'env, In, S, E, P, W>>
+where
+    J: Send + 'env,
+    In: Send + 'env,
+    S: Stage<In, E> + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    /// Fuses a stage into the one before: same duty, same worker, no ring. It has a name and counters of
+    /// its own.
+    pub fn then<S2, F>(
+        mut self,
+        name: impl Into<String>,
+        init: F,
+    ) -> Builder<'env, J, E, P, D, R, Last<'env, In, Then<S, S2>, E, P, W>>
+    where
+        F: Fn(&Context) -> S2 + Send + Sync + 'env,
+        S2: Stage<S::Out, E> + 'env,
+        S2::Out: Send + 'env,
+        W: Accepts<Then<S, S2>>,
+        Last<'env, In, S, E, P, W>: Link<'env, J, E, P>,
+    {
+        let name = self.name(name.into());
+        let Self {
+            mut plan,
+            mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        let added: Vec<_> = last.rxs.iter().map(|_| Tally::new()).collect();
+        plan.stages.push(StageTally {
+            name: Arc::clone(&name),
+            source: Source::Fused,
+            instances: added.clone(),
+        });
+        let Last {
+            rxs,
+            make: first,
+            mut names,
+            mut tallies,
+            stage,
+            edge,
+            cores,
+            window,
+            ..
+        } = last;
+        for (of_instance, tally) in tallies.iter_mut().zip(added) {
+            of_instance.push(tally);
+        }
+        let part = names.len();
+        names.push(Arc::clone(&name));
+        let make = move |context: &Context, tallies: &[Arc<Tally>]| {
+            let of_second = Context {
+                stage: Arc::clone(&name),
+                ..context.clone()
+            };
+            Then::new(
+                first(context, tallies),
+                init(&of_second),
+                Arc::clone(&tallies[part]),
+            )
+        };
+        let last = Last {
+            rxs,
+            make: Arc::new(make) as Make<'env, Then<S, S2>>,
+            names,
+            tallies,
+            stage,
+            edge,
+            capacity: last.capacity,
+            cores,
+            window,
+            types: PhantomData,
+        };
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+}
+
+/// The rings in front of a stage, for counting.
+fn source<X>(plan: &Plan<'_, impl Sized>, edge: usize, rxs: &[Rx<X>]) -> Vec<RingArc<Cursors>> {
+    if let Some(window) = plan.window_before(edge) {
+        return vec![window];
+    }
+    let mut rings: Vec<RingArc<Cursors>> = Vec::new();
+    for rx in rxs {
+        if !rings
+            .iter()
+            .any(|ring| std::ptr::eq(&raw const **ring, &raw const **rx.cursors()))
+        {
+            rings.push(RingArc::clone(rx.cursors()));
+        }
+    }
+    rings
+}
+
+/// A ring as asked for or, where that cannot be, the error and the smallest ring in its place: `start` will
+/// say the error, and types need a ring.
+fn ring_or<X>(
+    plan: &mut Plan<'_, impl Send + Sync + 'static>,
+    stage: Option<&String>,
+    capacity: usize,
+    make: impl Fn(usize) -> Result<X, RingError>,
+) -> X {
+    match make(capacity) {
+        Ok(ring) => ring,
+        Err(error) => {
+            plan.refuse(BuildError::Ring {
+                stage: stage.cloned(),
+                error,
+            });
+            make(1).unwrap_or_else(|error| panic!("no memory for a single slot: {error}"))
+        }
+    }
+}
+
+/// Puts a ring behind `last`, of the kind that its producers and the consumers wanted ask for, and hides
+/// `last` in the plan. Returns the consumers' ends, the edge's number, and tallies of what stands between.
+pub(crate) fn connect<'env, J, E, P, L>(
+    plan: &mut Plan<'env, E>,
+    mouth: &mut Option<Tx<'env, P::Item<J>>>,
+    capacity: usize,
+    last: L,
+    wanted: Wanted<'env, P::Item<L::Out>>,
+) -> (Vec<Rx<P::Item<L::Out>>>, usize, Vec<Arc<Tally>>)
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    let shape = last.shape();
+    let edge = if shape.producers.is_none() {
+        0
+    } else {
+        plan.add_edge(false)
+    };
+    let Some((size, input)) = shape.window else {
+        let is_mouth = shape.producers.is_none();
+        let producers = shape.producers.unwrap_or(1);
+        if wanted.route.is_some() {
+            plan.set_lanes(edge);
+        }
+        let (txs, rxs) = rings(plan, capacity, is_mouth, producers, wanted);
+        *mouth = last.seal(plan, edge, txs).or(mouth.take());
+        return (rxs, edge, Vec::new());
+    };
+    let make = |size| window::window(size, RingArc::clone(&input));
+    let (placer, taker) = ring_or(plan, wanted.stage.as_ref(), size, make);
+    let placers = (0..shape.producers.unwrap_or(1))
+        .map(|_| Tx::to_window(placer.clone()))
+        .collect();
+    let is_direct = wanted.consumers == 1 && wanted.route.is_none();
+    let rx = Rx::window(taker);
+    if is_direct {
+        *mouth = last.seal(plan, edge, placers).or(mouth.take());
+        return (vec![rx], edge, Vec::new());
+    }
+    // A window has one consumer: a relay takes from it for the many.
+    plan.set_window_before(edge, rx.cursors());
+    *mouth = last.seal(plan, edge, placers).or(mouth.take());
+    let behind = plan.add_edge(wanted.route.is_some());
+    plan.set_window_before(behind, rx.cursors());
+    let is_exit = wanted.stage.is_none();
+    let (mut txs, rxs) = rings(plan, capacity, false, 1, wanted);
+    let tally = Tally::new();
+    if let Some(tx) = txs.pop() {
+        relay::add(plan, rx, tx, edge, behind, Arc::clone(&tally), is_exit);
+    }
+    if is_exit {
+        // What a stop makes it drop are results of the stage before.
+        if let Some(stage) = plan.stages.last_mut() {
+            stage.instances.push(tally);
+        }
+        return (rxs, behind, Vec::new());
+    }
+    (rxs, behind, vec![tally])
+}
+
+/// Rings from `producers` (dispatchers, if it is the mouth) to the consumers wanted.
+fn rings<'env, X: Send + 'env>(
+    plan: &mut Plan<'env, impl Send + Sync + 'static>,
+    capacity: usize,
+    is_mouth: bool,
+    producers: usize,
+    wanted: Wanted<'env, X>,
+) -> (Vec<Tx<'env, X>>, Vec<Rx<X>>) {
+    let Wanted {
+        stage,
+        consumers,
+        route,
+    } = wanted;
+    let stage = stage.as_ref();
+    let is_single = producers == 1 && !is_mouth;
+    let core = Arc::clone(&plan.executor.core);
+    let shared = |plan: &mut _, consumers| {
+        let (tx, rx) = ring_or(plan, stage, capacity, mpmc::ring);
+        let rx = (0..consumers).map(|_| {
+            let mut rx = Rx::mpmc(rx.clone(), consumers);
+            if is_mouth {
+                rx.set_mouth(&core);
+            }
+            rx
+        });
+        (Tx::new(To::Mpmc(tx)), rx.collect::<Vec<_>>())
+    };
+    if let Some(route) = route {
+        let mut lanes = Vec::new();
+        let mut rxs = Vec::new();
+        for _ in 0..consumers {
+            if is_single {
+                let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+                lanes.push(Tx::new(To::Spsc(tx)));
+                rxs.push(Rx::spsc(rx));
+            } else {
+                let (tx, mut rx) = shared(plan, 1);
+                lanes.push(tx);
+                rxs.append(&mut rx);
+            }
+        }
+        let first = Tx::new(To::Lanes { lanes, route });
+        let mut txs: Vec<_> = (1..producers).map(|_| first.clone()).collect();
+        txs.push(first);
+        return (txs, rxs);
+    }
+    if is_single && consumers == 1 {
+        let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+        return (vec![Tx::new(To::Spsc(tx))], vec![Rx::spsc(rx)]);
+    }
+    let (tx, rxs) = shared(plan, consumers);
+    ((0..producers).map(|_| tx.clone()).collect(), rxs)
+}

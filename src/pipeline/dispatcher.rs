@@ -1,0 +1,286 @@
+//! The way in.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::builder::{Many, One};
+use crate::edge::Tx;
+use crate::error::{DispatchAllError, DispatchError, Fault, PushError};
+use crate::executor::Executor;
+use crate::idle::{Idle, IdleStrategy, wait};
+use crate::lifecycle::Phase;
+use crate::policy::{FailFast, Policy};
+use crate::sync::{AcqRel, AtomicUsize};
+use crate::worker::is_inside;
+
+/// Jobs that `dispatch_all` takes from its iterator at once.
+const BATCH: usize = 64;
+
+/// Hands jobs to an executor. Made by `start`; can be cloned if the builder was told `many_dispatchers`.
+///
+/// The last one to be dropped closes the executor, as [`Dispatcher::done`] does at any time for all.
+pub struct Dispatcher<J, E, P = FailFast, D = One>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    tx: Tx<'static, P::Item<J>>,
+    executor: Arc<Executor<E>>,
+    idle: Idle,
+    is_crowded: bool,
+    strategy: Box<dyn IdleStrategy>,
+    batch: VecDeque<P::Item<J>>,
+    attach: Arc<dyn Fn(&mut Tx<'static, P::Item<J>>) + Send + Sync>,
+    clones: Arc<AtomicUsize>,
+    types: PhantomData<fn() -> D>,
+}
+
+impl<J, E, P, D> Dispatcher<J, E, P, D>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    pub(crate) fn new(
+        mut tx: Tx<'static, P::Item<J>>,
+        executor: &Arc<Executor<E>>,
+        idle: &Idle,
+        is_crowded: bool,
+        attach: Arc<dyn Fn(&mut Tx<'static, P::Item<J>>) + Send + Sync>,
+    ) -> Self {
+        attach(&mut tx);
+        Self {
+            tx,
+            executor: Arc::clone(executor),
+            idle: idle.clone(),
+            is_crowded,
+            strategy: idle.strategy(is_crowded),
+            batch: VecDeque::with_capacity(BATCH),
+            attach,
+            clones: Arc::new(AtomicUsize::new(1)),
+            types: PhantomData,
+        }
+    }
+
+    /// Dispatches a job, waiting for room as long as the executor is open. Inside a job of the same
+    /// executor it does not wait, but acts as [`Dispatcher::try_dispatch`].
+    ///
+    /// # Errors
+    /// [`DispatchError`] with the job: closed, stopped or failed, by anybody and also while it waits; full
+    /// only inside a job.
+    #[inline]
+    pub fn dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
+        match self.try_dispatch(job) {
+            Err(DispatchError::Full(job)) => self.dispatch_slow(job, None),
+            answer => answer,
+        }
+    }
+
+    /// Dispatches a job if there is room now.
+    ///
+    /// # Errors
+    /// [`DispatchError`] with the job: full (workers may make room right after), closed, stopped or
+    /// failed.
+    #[inline]
+    pub fn try_dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
+        self.offer(P::wrap(job))
+            .map_err(|refused| refused.map(unwrap::<J, E, P>))
+    }
+
+    /// Dispatches a job, waiting for room for at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::dispatch`], and [`DispatchError::Timeout`] with the job.
+    pub fn dispatch_timeout(&mut self, job: J, timeout: Duration) -> Result<(), DispatchError<J>> {
+        match self.try_dispatch(job) {
+            Err(DispatchError::Full(job)) => {
+                // A deadline beyond the clock's end is none.
+                self.dispatch_slow(job, Instant::now().checked_add(timeout))
+            }
+            answer => answer,
+        }
+    }
+
+    /// Dispatches all jobs in their order, waiting for room; a few of them with one claim. Returns how many
+    /// they were.
+    ///
+    /// # Errors
+    /// [`DispatchAllError`] with how many were accepted, the job that was not, and those that had been
+    /// taken from the iterator after it.
+    pub fn dispatch_all(
+        &mut self,
+        jobs: impl IntoIterator<Item = J>,
+    ) -> Result<usize, DispatchAllError<J>> {
+        let mut jobs = jobs.into_iter();
+        let mut accepted = 0;
+        loop {
+            self.batch.extend(jobs.by_ref().take(BATCH).map(P::wrap));
+            if self.batch.is_empty() {
+                return Ok(accepted);
+            }
+            while !self.batch.is_empty() {
+                let is_open = self.executor.core.phase() == Phase::Open;
+                let count = if is_open {
+                    self.tx.dispatch_batch(&mut self.batch)
+                } else {
+                    Ok(0)
+                };
+                accepted += count.unwrap_or(0);
+                // What did not fit waits for room alone, or learns why there is none.
+                let Some(item) = self.batch.pop_front() else {
+                    break;
+                };
+                let job = unwrap::<J, E, P>(item);
+                if let Err(refused) = self.dispatch(job) {
+                    let rest = self.batch.drain(..).map(unwrap::<J, E, P>).collect();
+                    return Err(DispatchAllError {
+                        accepted,
+                        refused,
+                        rest,
+                    });
+                }
+                accepted += 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn offer(&mut self, item: P::Item<J>) -> Result<(), DispatchError<P::Item<J>>> {
+        if self.executor.core.phase() != Phase::Open {
+            return Err(self.refuse(item));
+        }
+        match self.tx.dispatch(item) {
+            Ok(()) => Ok(()),
+            Err(PushError::Full(item)) => Err(DispatchError::Full(item)),
+            Err(PushError::Closed(item)) => Err(self.refuse(item)),
+        }
+    }
+
+    #[cold]
+    fn refuse<T>(&self, item: T) -> DispatchError<T> {
+        match self.executor.core.phase() {
+            Phase::Failed => DispatchError::Failed(item),
+            Phase::Stopped => DispatchError::Stopped(item),
+            Phase::Open | Phase::Closed | Phase::Abandoned => DispatchError::Closed(item),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn dispatch_slow(&mut self, job: J, deadline: Option<Instant>) -> Result<(), DispatchError<J>> {
+        let executor = Arc::clone(&self.executor);
+        let core = &executor.core;
+        if is_inside(core) {
+            return Err(DispatchError::Full(job));
+        }
+        let mut waiting = Some(P::wrap(job));
+        let mut strategy = std::mem::replace(&mut self.strategy, Box::new(Busy));
+        let this = std::cell::RefCell::new(&mut *self);
+        let answer = wait(
+            &mut *strategy,
+            &core.mouth,
+            deadline,
+            || match this.borrow_mut().offer(waiting.take()?) {
+                Err(DispatchError::Full(item)) => {
+                    waiting = Some(item);
+                    None
+                }
+                answer => Some(answer),
+            },
+            || this.borrow().tx.may_dispatch() || core.phase() != Phase::Open,
+        );
+        self.strategy = strategy;
+        match (answer, waiting) {
+            (Some(answer), _) => answer.map_err(|refused| refused.map(unwrap::<J, E, P>)),
+            (None, Some(item)) => Err(DispatchError::Timeout(unwrap::<J, E, P>(item))),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Closes the executor for all dispatchers: no new jobs, those accepted are processed. Saying it again
+    /// changes nothing.
+    pub fn done(&self) {
+        self.executor.core.advance(Phase::Closed);
+    }
+
+    /// The executor's error, if it has failed.
+    #[must_use]
+    pub fn err(&self) -> Option<Arc<Fault<E>>> {
+        self.executor.lifecycle.error()
+    }
+}
+
+/// Holds the strategy's place while it is in use; allocates nothing, being of no size.
+struct Busy;
+
+impl IdleStrategy for Busy {
+    fn idle(&mut self) -> crate::idle::Step {
+        crate::idle::Step::Yield
+    }
+    fn reset(&mut self) {}
+}
+
+/// A job that was wrapped for dispatching, itself again.
+fn unwrap<J: Send, E, P: Policy<E>>(item: P::Item<J>) -> J {
+    match P::open::<J, J>(item) {
+        Ok(job) => job,
+        Err(_) => unreachable!("a dispatched job is wrapped as a value"),
+    }
+}
+
+impl<J, E, P> Clone for Dispatcher<J, E, P, Many>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    fn clone(&self) -> Self {
+        // Relaxed: a new clone is handed on by means that order it; only the last drop matters.
+        self.clones.fetch_add(1, crate::sync::Relaxed);
+        let mut tx = self.tx.clone();
+        (self.attach)(&mut tx);
+        Self {
+            tx,
+            executor: Arc::clone(&self.executor),
+            idle: self.idle.clone(),
+            is_crowded: self.is_crowded,
+            strategy: self.idle.strategy(self.is_crowded),
+            batch: VecDeque::with_capacity(BATCH),
+            attach: Arc::clone(&self.attach),
+            clones: Arc::clone(&self.clones),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<J, E, P, D> Drop for Dispatcher<J, E, P, D>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    fn drop(&mut self) {
+        // ORDERING: AcqRel. The last one closes after all pushes of the others.
+        // Pairs with: itself. Model: loom-tests/tests/lifecycle.rs::close_against_dispatch.
+        if self.clones.fetch_sub(1, AcqRel) == 1 {
+            self.done();
+        }
+    }
+}
+
+impl<J, E, P, D> fmt::Debug for Dispatcher<J, E, P, D>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("phase", &self.executor.core.phase())
+            .finish_non_exhaustive()
+    }
+}

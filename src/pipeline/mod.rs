@@ -1,0 +1,24 @@
+//! Pipelines: the typed front over the untyped plan.
+//!
+//! ```text
+//!  builder ── stages, types ──▶ plan ── duties, edges, homes ──▶ workers
+//!     │                                                             │
+//!     └── start ──▶ Dispatcher, Receiver, Pipeline      run ──▶ the caller is one of them
+//! ```
+
+pub(crate) mod builder;
+pub(crate) mod dispatcher;
+pub(crate) mod handle;
+pub(crate) mod instances;
+pub(crate) mod plan;
+pub(crate) mod receiver;
+mod relay;
+pub(crate) mod run;
+pub(crate) mod start;
+
+pub use builder::Builder;
+pub use dispatcher::Dispatcher;
+pub use handle::{Handle, Pipeline, Report, StillRunning};
+pub use instances::Instances;
+pub use receiver::Receiver;
+pub use start::{Ends, Sealed};

@@ -1,0 +1,670 @@
+//! The untyped plan of an executor: its duties and edges, who is at home where, and the start.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+
+use crossbeam_utils::CachePadded;
+
+use crate::affinity::{self, Pin, allowed_cores};
+use crate::counters::StageTally;
+use crate::edge::{Call, InputPeek, OutputPeek};
+use crate::error::{BuildError, Fault, Payload, PinError, panic_message};
+use crate::executor::Executor;
+use crate::idle::Idle;
+use crate::lifecycle::Core;
+use crate::lot::{BACKLOG, Bell, CLAIMED, DutyWord, Lot, Neighbour};
+use crate::placement::{Placement, WorkerPlacement};
+use crate::ring::cursor::Cursors;
+use crate::sync::AtomicUsize;
+use crate::worker::duty::Poll;
+use crate::worker::station::{Floating, Station};
+use crate::worker::{Bound, Floor, Worker};
+
+type Maker<'env, D> = Box<dyn FnOnce(&Wiring, usize) -> Result<D, BuildError> + Send + 'env>;
+
+/// Builds a duty once it is known who its neighbours are.
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub enum Build<'env> {
+    /// On the thread that starts the executor.
+    Floating(Maker<'env, Floating<'env>>),
+    /// On the thread that will poll it.
+    Bound(Maker<'env, Box<dyn Poll + 'env>>),
+}
+
+/// A duty to be.
+pub(crate) struct DutyPlan<'env> {
+    pub(crate) stage: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) instance: usize,
+    pub(crate) instances: usize,
+    pub(crate) core: Option<usize>,
+    pub(crate) input: Arc<dyn InputPeek + 'env>,
+    pub(crate) output: Arc<dyn OutputPeek + 'env>,
+    /// The capacity of its input.
+    pub(crate) capacity: usize,
+    pub(crate) input_edge: usize,
+    pub(crate) output_edge: usize,
+    pub(crate) build: Build<'env>,
+}
+
+/// A duty of the calling thread, where `run` is used.
+pub(crate) struct CallerDuty<'own> {
+    pub(crate) duty: Box<dyn FnOnce(&Wiring) -> Box<dyn Poll + 'own> + 'own>,
+    pub(crate) is_ready: Box<dyn Fn() -> bool + 'own>,
+    /// Whether it is in front of the first edge, rather than behind the last.
+    pub(crate) is_feed: bool,
+}
+
+/// The duties at both ends of one edge; none where dispatchers or receivers are.
+#[derive(Default, Clone)]
+pub(crate) struct EdgePlan {
+    producers: Vec<usize>,
+    consumers: Vec<usize>,
+    /// Each consumer has a ring of its own.
+    has_lanes: bool,
+    /// The window whose results a relay brings here: what is pushed there is dispatched.
+    window: Option<crate::sync::Arc<Cursors>>,
+}
+
+/// Wishes of the builder.
+pub(crate) struct Config {
+    pub(crate) workers: Option<usize>,
+    pub(crate) cores: Option<Vec<usize>>,
+    pub(crate) pin: Pin,
+    pub(crate) idle: Idle,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
+}
+
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub struct Plan<'env, E> {
+    pub(crate) config: Config,
+    pub(crate) executor: Arc<Executor<E>>,
+    pub(crate) duties: Vec<DutyPlan<'env>>,
+    pub(crate) edges: Vec<EdgePlan>,
+    pub(crate) stages: Vec<StageTally>,
+    error: Option<BuildError>,
+}
+
+/// Whom each duty calls: what [`Build`] is given.
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub struct Wiring {
+    core: Arc<Core>,
+    lot: Arc<Lot>,
+    edges: Vec<EdgePlan>,
+    /// By number of duty.
+    duties: Vec<(Neighbour, usize, usize)>,
+}
+
+impl Wiring {
+    fn bell(&self, numbers: impl IntoIterator<Item = usize>) -> Call {
+        let duties: Vec<_> = numbers
+            .into_iter()
+            .map(|nth| self.duties[nth].0.clone())
+            .collect();
+        if duties.is_empty() {
+            Call::Nobody
+        } else {
+            Call::Duties(Bell::new(&self.lot, duties))
+        }
+    }
+
+    /// Whom to call behind edge `edge`, lane `lane`.
+    pub(crate) fn behind(&self, edge: usize, lane: usize) -> Call {
+        let plan = &self.edges[edge];
+        if plan.consumers.is_empty() {
+            Call::Exit(Arc::clone(&self.core))
+        } else if plan.has_lanes {
+            self.bell([plan.consumers[lane]])
+        } else {
+            self.bell(plan.consumers.iter().copied())
+        }
+    }
+
+    /// Whom to call in front of edge `edge`.
+    pub(crate) fn in_front(&self, edge: usize) -> Call {
+        let plan = &self.edges[edge];
+        if plan.producers.is_empty() {
+            Call::Mouth(Arc::clone(&self.core))
+        } else {
+            self.bell(plan.producers.iter().copied())
+        }
+    }
+
+    /// The others that share the input of duty `number`.
+    pub(crate) fn siblings(&self, number: usize) -> Call {
+        let plan = &self.edges[self.duties[number].1];
+        if plan.has_lanes {
+            return Call::Nobody;
+        }
+        self.bell(
+            plan.consumers
+                .iter()
+                .copied()
+                .filter(|&other| other != number),
+        )
+    }
+
+    pub(crate) fn input_edge(&self, number: usize) -> usize {
+        self.duties[number].1
+    }
+
+    pub(crate) fn output_edge(&self, number: usize) -> usize {
+        self.duties[number].2
+    }
+
+    /// The lot's workers and the ends: whether they are more than the cores.
+    fn is_crowded(&self, outside: usize) -> bool {
+        self.lot.len() + outside > allowed_cores().len()
+    }
+}
+
+/// Starts a thread, scoped or not.
+pub(crate) trait Spawn<'env> {
+    fn spawn(
+        &mut self,
+        builder: thread::Builder,
+        body: Box<dyn FnOnce() + Send + 'env>,
+    ) -> io::Result<()>;
+}
+
+/// An executor whose threads stand ready.
+pub(crate) struct Started<'env, 'own> {
+    pub(crate) wiring: Wiring,
+    /// The calling thread's worker, if it is to be one.
+    pub(crate) caller: Option<Worker<'env, 'own>>,
+    /// Whether the threads that wait in blocking calls and the workers are more than the cores.
+    pub(crate) is_crowded: bool,
+}
+
+impl<E> Plan<'_, E> {
+    pub(crate) fn window_before(&self, edge: usize) -> Option<crate::sync::Arc<Cursors>> {
+        self.edges[edge].window.clone()
+    }
+}
+
+impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            config: Config {
+                workers: None,
+                cores: None,
+                pin: Pin::default(),
+                idle: Idle::default(),
+                stack_size: None,
+                on_spawn: None,
+            },
+            executor: Executor::new(),
+            duties: Vec::new(),
+            edges: vec![EdgePlan::default()],
+            stages: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Remembers the first thing that is wrong.
+    pub(crate) fn refuse(&mut self, error: BuildError) {
+        self.error.get_or_insert(error);
+    }
+
+    /// A new edge behind the ones there are; its number.
+    pub(crate) fn add_edge(&mut self, has_lanes: bool) -> usize {
+        self.edges.push(EdgePlan {
+            has_lanes,
+            ..EdgePlan::default()
+        });
+        self.edges.len() - 1
+    }
+
+    pub(crate) fn set_lanes(&mut self, edge: usize) {
+        self.edges[edge].has_lanes = true;
+    }
+
+    pub(crate) fn set_window_before(&mut self, edge: usize, window: &crate::sync::Arc<Cursors>) {
+        self.edges[edge].window = Some(crate::sync::Arc::clone(window));
+    }
+
+    pub(crate) fn add_duty(&mut self, duty: DutyPlan<'env>) {
+        let number = self.duties.len();
+        self.edges[duty.input_edge].consumers.push(number);
+        self.edges[duty.output_edge].producers.push(number);
+        self.duties.push(duty);
+    }
+
+    /// Checks what can be checked before anything is made.
+    fn check(&mut self) -> Result<(), BuildError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let config = &self.config;
+        if config.workers == Some(0) {
+            return Err(BuildError::ZeroWorkers);
+        }
+        if config.cores.as_ref().is_some_and(Vec::is_empty) {
+            return Err(BuildError::NoCores);
+        }
+        let for_workers = config
+            .cores
+            .iter()
+            .flatten()
+            .map(|&core| ("workers".to_string(), core));
+        let bound = self.duties.iter().filter_map(|duty| {
+            duty.core.map(|core| {
+                (
+                    format!("stage {:?}, instance {}", duty.name, duty.instance),
+                    core,
+                )
+            })
+        });
+        for (who, core) in for_workers.chain(bound) {
+            affinity::check(core).map_err(|error| BuildError::Core { who, error })?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything, starts the threads, and lets them go once all stand ready; `outside` is how many
+    /// threads besides the workers will be busy.
+    pub(crate) fn start<'own>(
+        mut self,
+        spawn: &mut dyn Spawn<'env>,
+        caller: Option<Vec<CallerDuty<'own>>>,
+        outside: usize,
+    ) -> Result<Started<'env, 'own>, BuildError> {
+        let executor = Arc::clone(&self.executor);
+        let started = self
+            .check()
+            .and_then(|()| self.make(spawn, caller, outside));
+        if started.is_err() {
+            executor.lifecycle.finish();
+            executor.core.wake_everybody();
+        }
+        started
+    }
+
+    fn make<'own>(
+        self,
+        spawn: &mut dyn Spawn<'env>,
+        caller: Option<Vec<CallerDuty<'own>>>,
+        outside: usize,
+    ) -> Result<Started<'env, 'own>, BuildError> {
+        let Self {
+            config,
+            executor,
+            duties,
+            mut edges,
+            stages,
+            ..
+        } = self;
+        let crew = Assignment::new(&config, &duties, caller.is_some());
+        let lot = Arc::new(Lot::new(
+            crew.workers.len(),
+            crew.floating,
+            allowed_cores().len(),
+        ));
+        executor.core.set_lot(&lot);
+        executor.set_up(duties.len(), stages);
+
+        let word = |bits| Arc::new(CachePadded::new(AtomicUsize::new(bits)));
+        let mut table: Vec<_> = duties
+            .iter()
+            .zip(&crew.homes)
+            .map(|(duty, &home)| {
+                let word: Arc<DutyWord> = word(if duty.core.is_some() { CLAIMED } else { 0 });
+                (Neighbour { home, word }, duty.input_edge, duty.output_edge)
+            })
+            .collect();
+        let last = edges.len() - 1;
+        for duty in caller.iter().flatten() {
+            let number = table.len();
+            table.push((
+                Neighbour {
+                    home: 0,
+                    word: word(CLAIMED),
+                },
+                last,
+                0,
+            ));
+            if duty.is_feed {
+                edges[0].producers.push(number);
+            } else {
+                edges[last].consumers.push(number);
+            }
+        }
+        let wiring = Wiring {
+            core: Arc::clone(&executor.core),
+            lot: Arc::clone(&lot),
+            edges,
+            duties: table,
+        };
+
+        let mut stations = Vec::new();
+        let mut floating = Vec::new();
+        let mut bound: Vec<Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>> = Vec::new();
+        bound.resize_with(crew.workers.len(), Vec::new);
+        for (number, duty) in duties.into_iter().enumerate() {
+            let made = match duty.build {
+                Build::Floating(make) => {
+                    floating.push((duty.stage, number));
+                    Some(make(&wiring, number)?)
+                }
+                Build::Bound(make) => {
+                    bound[crew.homes[number]].push((number, make));
+                    None
+                }
+            };
+            let threshold = (duty.capacity / 2).clamp(1, BACKLOG);
+            let Neighbour { home, word } = wiring.duties[number].0.clone();
+            stations.push(Station::new(
+                word,
+                made,
+                duty.input,
+                duty.output,
+                home,
+                threshold,
+            ));
+        }
+        floating.sort_by_key(|&(stage, _)| std::cmp::Reverse(stage));
+        let floor = Arc::new(Floor {
+            core: Arc::clone(&executor.core),
+            lot,
+            stations,
+            afloat: AtomicUsize::new(floating.len()),
+            floating: floating.into_iter().map(|(_, number)| number).collect(),
+        });
+
+        let is_crowded = wiring.is_crowded(outside);
+        let caller_bound = caller.map(|duties| {
+            let bind = |duty: CallerDuty<'own>| Bound {
+                duty: (duty.duty)(&wiring),
+                station: None,
+                is_ready: Some(duty.is_ready),
+                has_ended: false,
+            };
+            duties.into_iter().map(bind).collect::<Vec<_>>()
+        });
+        let wiring = Arc::new(wiring);
+        let first_thread = usize::from(caller_bound.is_some());
+        let mut ready = Vec::new();
+        let mut go = Vec::new();
+        for (index, plan) in crew.workers.iter().enumerate().skip(first_thread) {
+            let (say_ready, hear_ready) = mpsc::channel();
+            let (say_go, hear_go) = mpsc::channel();
+            let body = Body {
+                index,
+                floor: Arc::clone(&floor),
+                wiring: Arc::clone(&wiring),
+                bound: std::mem::take(&mut bound[index]),
+                helps: index < crew.floating,
+                core: plan.core,
+                idle: config.idle.clone(),
+                is_crowded,
+                on_spawn: config.on_spawn.clone(),
+                executor: Arc::clone(&executor),
+                say_ready,
+                hear_go,
+            };
+            let mut builder = thread::Builder::new().name(plan.name.to_string());
+            if let Some(bytes) = config.stack_size {
+                builder = builder.stack_size(bytes);
+            }
+            let spawned = spawn.spawn(builder, Box::new(move || body.run()));
+            spawned.map_err(|error| BuildError::Spawn {
+                thread: plan.name.to_string(),
+                error,
+            })?;
+            ready.push((index, hear_ready));
+            go.push(say_go);
+        }
+
+        let mut workers = crew.workers;
+        for (index, hear) in ready {
+            // A thread that ends without a word has panicked in the hook, and says so before it does.
+            let Ok(answer) = hear.recv() else { continue };
+            let plan = &mut workers[index];
+            match answer? {
+                Ok(()) => plan.pinned = plan.core.is_some(),
+                Err(error) if plan.required || config.pin == Pin::Require => {
+                    return Err(BuildError::Core {
+                        who: format!("worker {:?}", plan.name),
+                        error,
+                    });
+                }
+                Err(error) => plan.refused = Some(error),
+            }
+        }
+        executor.set_placement(Placement {
+            workers: workers
+                .into_iter()
+                .enumerate()
+                .map(|(nth, plan)| plan.report(nth))
+                .collect(),
+        });
+        for say_go in go {
+            let _gone = say_go.send(());
+        }
+        let caller = caller_bound.map(|bound| {
+            let idle = config.idle.strategy(is_crowded);
+            Worker::new(0, &floor, bound, true, idle, on_panic(&executor))
+        });
+        drop(floor);
+        // The threads may still hold it for a moment; ends get calls made from a copy.
+        let wiring = Arc::try_unwrap(wiring).unwrap_or_else(|shared| Wiring {
+            core: Arc::clone(&shared.core),
+            lot: Arc::clone(&shared.lot),
+            edges: shared.edges.clone(),
+            duties: shared.duties.clone(),
+        });
+        Ok(Started {
+            wiring,
+            caller,
+            is_crowded,
+        })
+    }
+}
+
+/// What to do when an idle strategy panics.
+fn on_panic<E: Send + Sync + 'static>(
+    executor: &Arc<Executor<E>>,
+) -> Box<dyn Fn(Box<dyn std::any::Any + Send>)> {
+    let executor = Arc::clone(executor);
+    Box::new(move |payload| {
+        drop(executor.fail(Fault::Panicked {
+            stage: Arc::from("idle strategy"),
+            instance: 0,
+            message: panic_message(&*payload),
+            payload: Payload::new(payload),
+        }));
+    })
+}
+
+/// What a worker's thread is given.
+struct Body<'env, E> {
+    index: usize,
+    floor: Arc<Floor<'env>>,
+    wiring: Arc<Wiring>,
+    bound: Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>,
+    helps: bool,
+    core: Option<usize>,
+    idle: Idle,
+    is_crowded: bool,
+    on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
+    executor: Arc<Executor<E>>,
+    say_ready: mpsc::Sender<Result<Result<(), PinError>, BuildError>>,
+    hear_go: mpsc::Receiver<()>,
+}
+
+impl<E: Send + Sync + 'static> Body<'_, E> {
+    fn run(self) {
+        let pinned = self.core.map_or(Ok(()), affinity::pin);
+        let hook = |hook| {
+            move |payload: Box<dyn std::any::Any + Send>| BuildError::Hook {
+                hook,
+                message: panic_message(&*payload),
+            }
+        };
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(on_spawn) = &self.on_spawn {
+                on_spawn(self.index);
+            }
+        }))
+        .map_err(hook("the spawn hook"))
+        .and_then(|()| {
+            let idle = catch_unwind(AssertUnwindSafe(|| self.idle.strategy(self.is_crowded)))
+                .map_err(hook("the idle strategy"))?;
+            let mut bound = Vec::new();
+            for (number, make) in self.bound {
+                let duty = make(&self.wiring, number)?;
+                bound.push(Bound {
+                    duty,
+                    station: Some(number),
+                    is_ready: None,
+                    has_ended: false,
+                });
+            }
+            bound.reverse(); // Last stage first.
+            Ok((idle, bound))
+        });
+        drop(self.wiring);
+        match made {
+            Err(error) => drop(self.say_ready.send(Err(error))),
+            Ok((idle, bound)) => {
+                let _heard = self.say_ready.send(Ok(pinned));
+                if self.hear_go.recv().is_ok() {
+                    let panic = on_panic(&self.executor);
+                    Worker::new(self.index, &self.floor, bound, self.helps, idle, panic).run();
+                }
+            }
+        }
+    }
+}
+
+/// Which workers there are, and which duty is at home where.
+struct Assignment {
+    workers: Vec<WorkerPlan>,
+    /// How many of them poll floating duties; they come first.
+    floating: usize,
+    /// By number of duty.
+    homes: Vec<usize>,
+}
+
+struct WorkerPlan {
+    name: Arc<str>,
+    core: Option<usize>,
+    required: bool,
+    pinned: bool,
+    refused: Option<PinError>,
+    duties: Vec<String>,
+}
+
+impl WorkerPlan {
+    fn report(self, worker: usize) -> WorkerPlacement {
+        let Self {
+            name,
+            core,
+            pinned,
+            refused,
+            duties,
+            ..
+        } = self;
+        WorkerPlacement {
+            worker,
+            name,
+            core,
+            pinned,
+            refused,
+            duties,
+        }
+    }
+}
+
+impl Assignment {
+    /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
+    /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
+    /// more homes than cores: further workers only help, which they do when a home is held up.
+    fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
+        let cores = allowed_cores();
+        let pin_to = config.cores.as_deref().unwrap_or(cores);
+        let mut order: Vec<usize> = (0..duties.len())
+            .filter(|&nth| duties[nth].core.is_none())
+            .collect();
+        order.sort_by(|&a, &b| {
+            let (a, b) = (&duties[a], &duties[b]);
+            let left = a.instance * b.instances;
+            let right = b.instance * a.instances;
+            left.cmp(&right).then(a.stage.cmp(&b.stage))
+        });
+        let wanted = config.workers.unwrap_or(cores.len()).min(order.len());
+        let floating = if has_caller { wanted.max(1) } else { wanted };
+        // The caller is nobody's home unless it is alone.
+        let first_home = usize::from(has_caller && floating > 1);
+        let homes_count =
+            (floating - first_home).min((cores.len() - first_home.min(cores.len() - 1)).max(1));
+        let mut homes = vec![0; duties.len()];
+        for (nth, &number) in order.iter().enumerate() {
+            homes[number] = first_home + nth * homes_count / order.len();
+        }
+
+        let mut workers: Vec<WorkerPlan> = (0..floating)
+            .map(|index| WorkerPlan {
+                name: Arc::from(format!("ringmill/{index}")),
+                core: (config.pin != Pin::Off && !(has_caller && index == 0))
+                    .then(|| pin_to[index % pin_to.len()]),
+                required: false,
+                pinned: false,
+                refused: None,
+                duties: Vec::new(),
+            })
+            .collect();
+        if has_caller && let Some(caller) = workers.first_mut() {
+            caller.name = Arc::from(thread::current().name().unwrap_or("caller"));
+        }
+        for (number, duty) in duties.iter().enumerate() {
+            let Some(core) = duty.core else { continue };
+            let shared = (floating..workers.len()).find(|&index| workers[index].core == Some(core));
+            homes[number] = shared.unwrap_or_else(|| {
+                workers.push(WorkerPlan {
+                    name: thread_name(&duty.name, duty.instance),
+                    core: Some(core),
+                    required: true,
+                    pinned: false,
+                    refused: None,
+                    duties: Vec::new(),
+                });
+                workers.len() - 1
+            });
+        }
+        for (number, duty) in duties.iter().enumerate() {
+            workers[homes[number]]
+                .duties
+                .push(format!("{}/{}", duty.name, duty.instance));
+        }
+        Self {
+            workers,
+            floating,
+            homes,
+        }
+    }
+}
+
+/// `stage/i` in the 15 bytes that the kernel keeps, the stage cut at a character.
+fn thread_name(stage: &str, instance: usize) -> Arc<str> {
+    const KEPT: usize = 15;
+    let suffix = format!("/{instance}");
+    let mut end = stage.len().min(KEPT.saturating_sub(suffix.len()));
+    while !stage.is_char_boundary(end) {
+        end -= 1;
+    }
+    Arc::from(format!("{}{suffix}", &stage[..end]))
+}

@@ -1,0 +1,226 @@
+//! The way out.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::builder::{Many, One};
+use crate::edge::Rx;
+use crate::error::{Fault, ReceiveTimeoutError, TryReceiveError};
+use crate::executor::Executor;
+use crate::idle::{Idle, IdleStrategy, wait};
+use crate::lifecycle::Phase;
+use crate::sync::{AcqRel, AtomicUsize};
+use crate::worker::is_inside;
+
+/// Takes results from an executor. Made by `start`; can be cloned if the builder was told
+/// `many_receivers`, and then each result goes to one of the clones.
+///
+/// Dropping the last one stops the executor: there is nobody left to work for.
+pub struct Receiver<T, E, R = One>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    rx: Rx<T>,
+    executor: Arc<Executor<E>>,
+    idle: Idle,
+    is_crowded: bool,
+    strategy: Box<dyn IdleStrategy>,
+    attach: Arc<dyn Fn(&mut Rx<T>) + Send + Sync>,
+    clones: Arc<AtomicUsize>,
+    types: PhantomData<fn() -> R>,
+}
+
+impl<T, E, R> Receiver<T, E, R>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    pub(crate) fn new(
+        mut rx: Rx<T>,
+        executor: &Arc<Executor<E>>,
+        idle: &Idle,
+        is_crowded: bool,
+        attach: Arc<dyn Fn(&mut Rx<T>) + Send + Sync>,
+    ) -> Self {
+        attach(&mut rx);
+        Self {
+            rx,
+            executor: Arc::clone(executor),
+            idle: idle.clone(),
+            is_crowded,
+            strategy: idle.strategy(is_crowded),
+            attach,
+            clones: Arc::new(AtomicUsize::new(1)),
+            types: PhantomData,
+        }
+    }
+
+    /// The next result, waiting for it; `None` once the executor has finished and every result has been
+    /// received. Inside a job of the same executor it does not wait, and `None` may mean "nothing yet".
+    #[inline]
+    pub fn receive(&mut self) -> Option<T> {
+        match self.try_receive() {
+            Ok(result) => Some(result),
+            Err(TryReceiveError::Done) => None,
+            Err(TryReceiveError::Empty) => self.receive_slow(None).ok(),
+        }
+    }
+
+    /// The next result, if there is one now.
+    ///
+    /// # Errors
+    /// [`TryReceiveError::Empty`] if there is none yet, [`TryReceiveError::Done`] if there will be none.
+    #[inline]
+    pub fn try_receive(&mut self) -> Result<T, TryReceiveError> {
+        if let Some(result) = self.take() {
+            return Ok(result);
+        }
+        if !self.executor.lifecycle.is_finished() {
+            return Err(TryReceiveError::Empty);
+        }
+        // The end was seen after the look: what came in between is there now.
+        self.take().ok_or(TryReceiveError::Done)
+    }
+
+    /// The next result, waiting for it for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`ReceiveTimeoutError::Timeout`] if none came in time, [`ReceiveTimeoutError::Done`] if none will.
+    pub fn receive_timeout(&mut self, timeout: Duration) -> Result<T, ReceiveTimeoutError> {
+        match self.try_receive() {
+            Ok(result) => Ok(result),
+            Err(TryReceiveError::Done) => Err(ReceiveTimeoutError::Done),
+            // A deadline beyond the clock's end is none.
+            Err(TryReceiveError::Empty) => self.receive_slow(Instant::now().checked_add(timeout)),
+        }
+    }
+
+    /// Adds up to `max` results to `results`, waiting for the first, and returns how many; 0 once there
+    /// will be none (or `max` is 0).
+    pub fn receive_many(&mut self, results: &mut Vec<T>, max: usize) -> usize {
+        if max == 0 {
+            return 0;
+        }
+        let before = results.len();
+        results.extend(self.receive());
+        if results.len() > before {
+            self.rx.fill(max - 1);
+            while results.len() - before < max {
+                let Some((_, result)) = self.rx.take() else {
+                    break;
+                };
+                results.push(result);
+            }
+            self.rx.release();
+        }
+        results.len() - before
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<T> {
+        if self.rx.fill(1) == 0 {
+            return None;
+        }
+        let taken = self.rx.take();
+        self.rx.release();
+        taken.map(|(_, result)| result)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn receive_slow(&mut self, deadline: Option<Instant>) -> Result<T, ReceiveTimeoutError> {
+        let executor = Arc::clone(&self.executor);
+        if is_inside(&executor.core) {
+            return Err(ReceiveTimeoutError::Timeout);
+        }
+        let mut strategy = std::mem::replace(&mut self.strategy, Idle::yielding().strategy(true));
+        let this = std::cell::RefCell::new(&mut *self);
+        let answer = wait(
+            &mut *strategy,
+            &executor.core.exit,
+            deadline,
+            || match this.borrow_mut().try_receive() {
+                Err(TryReceiveError::Empty) => None,
+                Ok(result) => Some(Ok(result)),
+                Err(TryReceiveError::Done) => Some(Err(ReceiveTimeoutError::Done)),
+            },
+            || this.borrow().rx.has_published() || executor.lifecycle.is_finished(),
+        );
+        self.strategy = strategy;
+        answer.unwrap_or(Err(ReceiveTimeoutError::Timeout))
+    }
+
+    /// The executor's error, if it has failed.
+    #[must_use]
+    pub fn err(&self) -> Option<Arc<Fault<E>>> {
+        self.executor.lifecycle.error()
+    }
+}
+
+/// Receives until the end.
+impl<T, E, R> Iterator for Receiver<T, E, R>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receive()
+    }
+}
+
+impl<T, E> Clone for Receiver<T, E, Many>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn clone(&self) -> Self {
+        // Relaxed: a new clone is handed on by means that order it; only the last drop matters.
+        self.clones.fetch_add(1, crate::sync::Relaxed);
+        let mut rx = self
+            .rx
+            .another()
+            .unwrap_or_else(|| unreachable!("many receivers share a ring"));
+        (self.attach)(&mut rx);
+        Self {
+            rx,
+            executor: Arc::clone(&self.executor),
+            idle: self.idle.clone(),
+            is_crowded: self.is_crowded,
+            strategy: self.idle.strategy(self.is_crowded),
+            attach: Arc::clone(&self.attach),
+            clones: Arc::clone(&self.clones),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<T, E, R> Drop for Receiver<T, E, R>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn drop(&mut self) {
+        // ORDERING: AcqRel. The last to leave stops after all that the others received.
+        // Pairs with: itself. Model: loom-tests/tests/lifecycle.rs::done_is_last.
+        if self.clones.fetch_sub(1, AcqRel) == 1 {
+            self.executor.core.advance(Phase::Abandoned);
+        }
+    }
+}
+
+impl<T, E, R> fmt::Debug for Receiver<T, E, R>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("phase", &self.executor.core.phase())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! A relay: takes results in order from a window, which has one consumer, and hands them to many.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::plan::{Build, DutyPlan, Plan};
+use crate::counters::Tally;
+use crate::edge::{Rx, Tx};
+use crate::error::{Fault, Payload, panic_message};
+use crate::executor::Executor;
+use crate::lot::{ENDED, HOLDS, LANE};
+use crate::worker::duty::{Poll, Polled};
+
+/// Items in one poll at the most, as for any duty.
+const BUDGET: usize = 64;
+
+struct Relay<'env, T, E> {
+    rx: Rx<T>,
+    tx: Tx<'env, T>,
+    held: Option<T>,
+    ended: bool,
+    tally: Arc<Tally>,
+    /// What a stop drops here are results that no receiver took, not jobs that no stage did.
+    is_exit: bool,
+    executor: Arc<Executor<E>>,
+}
+
+/// Puts a relay between the edges `from` and `to`.
+pub(crate) fn add<'env, T, E>(
+    plan: &mut Plan<'env, E>,
+    rx: Rx<T>,
+    tx: Tx<'env, T>,
+    from: usize,
+    to: usize,
+    tally: Arc<Tally>,
+    is_exit: bool,
+) where
+    T: Send + 'env,
+    E: Send + Sync + 'static,
+{
+    let executor = Arc::clone(&plan.executor);
+    let (input, output) = (rx.peek(), tx.peek());
+    let capacity = rx.cursors().capacity();
+    plan.add_duty(DutyPlan {
+        stage: plan.stages.len(),
+        name: Arc::from("relay"),
+        instance: 0,
+        instances: 1,
+        core: None,
+        input,
+        output,
+        capacity,
+        input_edge: from,
+        output_edge: to,
+        build: Build::Floating(Box::new(move |wiring, _| {
+            let mut relay = Relay {
+                rx,
+                tx,
+                held: None,
+                ended: false,
+                tally,
+                is_exit,
+                executor,
+            };
+            relay.tx.attach(|lane| wiring.behind(to, lane));
+            relay.rx.attach(wiring.in_front(from));
+            Ok(Box::new(relay))
+        })),
+    });
+}
+
+impl<T, E> Relay<'_, T, E> {
+    fn work(&mut self, jobs: &mut usize) {
+        if self.executor.core.phase().drops_queued() {
+            self.abandon(jobs);
+        } else {
+            while *jobs < BUDGET {
+                let next = self
+                    .held
+                    .take()
+                    .or_else(|| self.rx.take().map(|(_, item)| item));
+                let Some(item) = next else { break };
+                self.held = self.tx.try_send(item).err();
+                if self.held.is_some() {
+                    return;
+                }
+                *jobs += 1;
+            }
+        }
+        self.ended = *jobs == 0 && self.held.is_none() && self.rx.is_ended();
+    }
+
+    fn abandon(&mut self, jobs: &mut usize) {
+        while let Some(item) = self
+            .held
+            .take()
+            .or_else(|| self.rx.take().map(|(_, item)| item))
+        {
+            *jobs += 1;
+            if self.is_exit {
+                self.tally.discard();
+            } else {
+                self.tally.drop_one();
+            }
+            drop(item);
+        }
+    }
+}
+
+impl<T, E> Poll for Relay<'_, T, E> {
+    fn poll(&mut self) -> Polled {
+        let mut jobs = 0;
+        let was_ended = self.ended;
+        // Only the key of a keyed stage behind, or a drop, is foreign code here.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))) {
+            jobs += 1;
+            drop(self.executor.fail(Fault::Panicked {
+                stage: Arc::from("relay"),
+                instance: 0,
+                message: panic_message(&*payload),
+                payload: Payload::new(payload),
+            }));
+        }
+        self.tx.publish();
+        self.rx.release();
+        if self.ended && !was_ended {
+            self.tx.close();
+            self.executor.duty_ended();
+            jobs += 1;
+        }
+        let holds = if self.held.is_some() {
+            HOLDS | self.tx.full_lane() << LANE
+        } else {
+            0
+        };
+        Polled {
+            jobs,
+            word: if self.ended { ENDED } else { holds },
+        }
+    }
+}

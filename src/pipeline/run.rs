@@ -1,0 +1,238 @@
+//! `run`: the calling thread feeds, collects and works. Feeding and collecting are two more duties, bound
+//! to the caller.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::handle::{Handle, Report};
+use super::plan::{CallerDuty, Plan, Spawn};
+use super::start::mouth_of;
+use crate::edge::{Rx, Tx};
+use crate::error::RunError;
+use crate::executor::Executor;
+use crate::lifecycle::Phase;
+use crate::lot::ENDED;
+use crate::policy::Policy;
+use crate::worker::duty::{Poll, Polled};
+
+/// Jobs or results in one poll at the most, as for any duty.
+const BUDGET: usize = 64;
+
+/// The results' end of `run`.
+pub(crate) struct Collect<T, F> {
+    pub(crate) rx: Rx<T>,
+    pub(crate) edge: usize,
+    pub(crate) each: F,
+}
+
+/// Threads that end before the call does.
+struct Scoped<'scope, 'env>(&'scope thread::Scope<'scope, 'env>);
+
+impl<'scope, 'plan: 'scope> Spawn<'plan> for Scoped<'scope, '_> {
+    fn spawn(
+        &mut self,
+        builder: thread::Builder,
+        body: Box<dyn FnOnce() + Send + 'plan>,
+    ) -> io::Result<()> {
+        builder.spawn_scoped(self.0, body).map(drop)
+    }
+}
+
+/// The first panic in the caller's own closures.
+type Unwound = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
+
+pub(crate) fn run<'plan, J, E, P, T, F, A>(
+    plan: Plan<'plan, E>,
+    mouth: Option<Tx<'plan, P::Item<J>>>,
+    jobs: impl IntoIterator<Item = J>,
+    collect: Option<Collect<T, F>>,
+    states: &Mutex<Vec<Option<A>>>,
+) -> Result<Report<A>, RunError<E>>
+where
+    J: Send + 'plan,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    T: Send + 'plan,
+    F: FnMut(T),
+{
+    let handle = Handle::new(&plan.executor);
+    let executor = Arc::clone(&plan.executor);
+    let tx = mouth_of(mouth);
+    let unwound = Unwound::default();
+    let built = thread::scope(|scope| {
+        let mut duties = Vec::new();
+        if let Some(Collect { mut rx, edge, each }) = collect {
+            let results = rx.peek();
+            let at_end = Arc::clone(&executor);
+            let guard = Guarded::new(&executor, &unwound);
+            duties.push(CallerDuty {
+                is_ready: Box::new(move || results.backlog() > 0 || at_end.lifecycle.is_finished()),
+                is_feed: false,
+                duty: Box::new(move |wiring| {
+                    rx.attach(wiring.in_front(edge));
+                    Box::new(Collecting {
+                        rx,
+                        each,
+                        guard,
+                        ended: false,
+                    }) as Box<dyn Poll + '_>
+                }),
+            });
+        }
+        let room = tx.peek();
+        let phase = Arc::clone(&executor);
+        let guard = Guarded::new(&executor, &unwound);
+        let jobs = jobs.into_iter();
+        duties.push(CallerDuty {
+            is_ready: Box::new(move || room.has_room() || phase.core.phase() != Phase::Open),
+            is_feed: true,
+            duty: Box::new(move |wiring| {
+                let mut tx = tx;
+                tx.attach(|lane| wiring.behind(0, lane));
+                let batch = VecDeque::with_capacity(BUDGET);
+                Box::new(Feeding::<J, E, P, _> {
+                    jobs,
+                    tx,
+                    batch,
+                    guard,
+                    ended: false,
+                })
+            }),
+        });
+        let started = plan.start(&mut Scoped(scope), Some(duties), 0)?;
+        if let Some(mut worker) = started.caller {
+            worker.run();
+        }
+        Ok(())
+    });
+    if let Some(payload) = unwound
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+    {
+        resume_unwind(payload);
+    }
+    built.map_err(RunError::Build)?;
+    handle.report(states).map_err(RunError::Join)
+}
+
+/// Calls the caller's closures; a panic in one stops the executor, and is kept.
+struct Guarded<E> {
+    executor: Arc<Executor<E>>,
+    unwound: Unwound,
+}
+
+impl<E> Guarded<E> {
+    fn new(executor: &Arc<Executor<E>>, unwound: &Unwound) -> Self {
+        Self {
+            executor: Arc::clone(executor),
+            unwound: Arc::clone(unwound),
+        }
+    }
+
+    /// Whether it went well.
+    fn call(&self, call: impl FnOnce()) -> bool {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
+            return true;
+        };
+        self.unwound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(payload);
+        self.executor.core.advance(Phase::Stopped);
+        false
+    }
+}
+
+/// Takes jobs from the caller's iterator.
+struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
+    jobs: I,
+    tx: Tx<'plan, P::Item<J>>,
+    /// Taken from the iterator and not yet accepted; empty between polls unless a lane is full.
+    batch: VecDeque<P::Item<J>>,
+    guard: Guarded<E>,
+    ended: bool,
+}
+
+impl<J, E, P, I> Poll for Feeding<'_, J, E, P, I>
+where
+    J: Send,
+    P: Policy<E>,
+    I: Iterator<Item = J>,
+{
+    fn poll(&mut self) -> Polled {
+        let Self {
+            jobs,
+            tx,
+            batch,
+            guard,
+            ended,
+        } = self;
+        let core = &guard.executor.core;
+        if core.phase() != Phase::Open {
+            *ended = true;
+            guard.call(|| batch.clear());
+            return Polled {
+                jobs: 1,
+                word: ENDED,
+            };
+        }
+        let mut fed = 0;
+        let mut is_over = false;
+        let went_well = guard.call(|| {
+            if batch.is_empty() {
+                // Only this thread dispatches, so the room seen stays until it is used.
+                let room = tx.room(BUDGET);
+                batch.extend(jobs.by_ref().take(room).map(P::wrap));
+                is_over = batch.is_empty() && room > 0;
+            }
+            fed = tx.dispatch_batch(batch).unwrap_or(0);
+        });
+        if is_over && went_well {
+            core.advance(Phase::Closed);
+        }
+        Polled {
+            jobs: fed + usize::from(is_over || !went_well),
+            word: 0,
+        }
+    }
+}
+
+/// Hands results to the caller's closure.
+struct Collecting<T, E, F> {
+    rx: Rx<T>,
+    each: F,
+    guard: Guarded<E>,
+    ended: bool,
+}
+
+impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
+    fn poll(&mut self) -> Polled {
+        let Self {
+            rx,
+            each,
+            guard,
+            ended,
+        } = self;
+        let is_finished = guard.executor.lifecycle.is_finished();
+        let mut taken = 0;
+        let count = rx.fill(BUDGET);
+        guard.call(|| {
+            while taken < count {
+                let Some((_, result)) = rx.take() else { break };
+                taken += 1;
+                each(result);
+            }
+        });
+        rx.release();
+        *ended = is_finished && taken == 0;
+        Polled {
+            jobs: taken + usize::from(*ended),
+            word: if *ended { ENDED } else { 0 },
+        }
+    }
+}

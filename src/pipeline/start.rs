@@ -1,0 +1,340 @@
+//! The ends of a builder: with a receiver, with results discarded, or folded; on threads of its own, or on
+//! the calling one.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::builder::{Builder, Last, Many, One, Wanted, connect};
+use super::dispatcher::Dispatcher;
+use super::handle::{Handle, Pipeline, Report};
+use super::instances::{Accepts, Any, Instances};
+use super::plan::{Plan, Spawn, Started, Wiring};
+use super::receiver::Receiver;
+use super::run::{self, Collect};
+use crate::edge::{Rx, To, Tx};
+use crate::error::{BuildError, RunError};
+use crate::policy::{FailFast, Policy};
+use crate::stage::{Context, Flow, Outlet, Stage};
+
+/// Threads that live as long as they like.
+#[derive(Default)]
+struct Detached(Vec<JoinHandle<()>>);
+
+impl Spawn<'static> for Detached {
+    fn spawn(
+        &mut self,
+        builder: thread::Builder,
+        body: Box<dyn FnOnce() + Send + 'static>,
+    ) -> io::Result<()> {
+        self.0.push(builder.spawn(body)?);
+        Ok(())
+    }
+}
+
+/// Starts a plan on threads of its own. On an error, all that were started are gone again.
+fn start<E: Send + Sync + 'static>(
+    plan: Plan<'static, E>,
+    outside: usize,
+) -> Result<(Started<'static, 'static>, Vec<JoinHandle<()>>), BuildError> {
+    let mut threads = Detached::default();
+    match plan.start(&mut threads, None, outside) {
+        Ok(started) => Ok((started, threads.0)),
+        Err(error) => {
+            for thread in threads.0 {
+                let _ended = thread.join();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The dispatchers' end. It is there once a stage is, which the types of `start` and `run` ask for.
+pub(crate) fn mouth_of<T>(mouth: Option<Tx<'_, T>>) -> Tx<'_, T> {
+    mouth.unwrap_or_else(|| Tx::new(To::Nowhere))
+}
+
+fn dispatcher<J, E, P, D>(
+    mouth: Option<Tx<'static, P::Item<J>>>,
+    handle: &Handle<E>,
+    idle: &crate::idle::Idle,
+    is_crowded: bool,
+    wiring: &Arc<Wiring>,
+) -> Dispatcher<J, E, P, D>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    let wiring = Arc::clone(wiring);
+    let attach = move |tx: &mut Tx<'static, P::Item<J>>| tx.attach(|lane| wiring.behind(0, lane));
+    Dispatcher::new(
+        mouth_of(mouth),
+        handle.executor(),
+        idle,
+        is_crowded,
+        Arc::new(attach),
+    )
+}
+
+/// What [`Builder::start`] gives: the way in, the way out, and the owner.
+pub type Ends<J, E, P, T, D, R> = (
+    Dispatcher<J, E, P, D>,
+    Receiver<<P as Policy<E>>::Item<T>, E, R>,
+    Pipeline<E>,
+);
+
+impl<'env, J, E, P, D, R, In, S, W> Builder<'env, J, E, P, D, R, Last<'env, In, S, E, P, W>>
+where
+    J: Send + 'env,
+    In: Send + 'env,
+    S: Stage<In, E> + 'env,
+    S::Out: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    W: Accepts<S>,
+{
+    /// Starts the pipeline on threads of its own, and returns once all of them stand ready.
+    ///
+    /// # Errors
+    /// [`BuildError`]: the first thing that is wrong. Nothing is left behind.
+    pub fn start(self) -> Result<Ends<J, E, P, S::Out, D, R>, BuildError>
+    where
+        'env: 'static,
+        J: 'static,
+        S::Out: 'static,
+        R: Sharing,
+    {
+        let handle = self.handle();
+        let Self {
+            mut plan,
+            mut mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        let idle = plan.config.idle.clone();
+        let wanted = Wanted {
+            stage: None,
+            consumers: R::CONSUMERS,
+            route: None,
+        };
+        let (mut rxs, edge, _) =
+            connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
+        let (started, threads) = start(plan, 2)?;
+        let wiring = Arc::new(started.wiring);
+        let dispatcher = dispatcher(mouth, &handle, &idle, started.is_crowded, &wiring);
+        let mut rx = rxs.swap_remove(0);
+        rx.set_instances(1);
+        let attach = move |rx: &mut Rx<P::Item<S::Out>>| rx.attach(wiring.in_front(edge));
+        let attach = Arc::new(attach);
+        let receiver = Receiver::new(rx, handle.executor(), &idle, started.is_crowded, attach);
+        Ok((
+            dispatcher,
+            receiver,
+            Pipeline::new(handle, threads, Arc::default()),
+        ))
+    }
+
+    /// Runs the pipeline over `jobs`, which may borrow: the calling thread takes jobs from the iterator as
+    /// there is room, gives each result to `each`, and works as one of the workers. Returns when all is
+    /// done.
+    ///
+    /// Through a [`handle`](Builder::handle) others can close it (no more jobs are taken from the
+    /// iterator), stop it, or watch. A panic in the iterator or in `each` stops everything, and goes on
+    /// here once that is done.
+    ///
+    /// # Errors
+    /// [`RunError`]: it could not be built, or it failed.
+    pub fn run(
+        self,
+        jobs: impl IntoIterator<Item = J>,
+        each: impl FnMut(P::Item<S::Out>),
+    ) -> Result<Report, RunError<E>> {
+        let Self {
+            mut plan,
+            mut mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        let wanted = Wanted {
+            stage: None,
+            consumers: 1,
+            route: None,
+        };
+        let (mut rxs, edge, _) =
+            connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
+        let collect = Collect {
+            rx: rxs.swap_remove(0),
+            edge,
+            each,
+        };
+        run::run::<J, E, P, _, _, _>(plan, mouth, jobs, Some(collect), &Mutex::default())
+    }
+
+    /// Ends the pipeline without a receiver: results are dropped, and counted as discarded.
+    pub fn discard(self) -> Sealed<'env, J, E, P, D> {
+        let Self {
+            mut plan,
+            mouth,
+            last,
+            ..
+        } = self;
+        last.to_nowhere(&mut plan);
+        Sealed {
+            plan,
+            mouth,
+            states: Arc::default(),
+            types: PhantomData,
+        }
+    }
+
+    /// Ends the pipeline with a parallel receiver, a last stage called "fold": each of its instances has a
+    /// state, made by `init`, into which `fold` takes the results. `join` hands the states back. In the
+    /// per-job policy `fold` gets outcomes.
+    pub fn fold<A, V, I, F>(
+        self,
+        instances: Instances<V, Any>,
+        init: I,
+        fold: F,
+    ) -> Sealed<'env, J, E, P, D, A>
+    where
+        A: Send + 'env,
+        V: Accepts<Fold<A, F>>,
+        I: Fn(&Context) -> A + Send + Sync + 'env,
+        F: Fn(&mut A, P::Item<S::Out>) + Clone + Send + Sync + 'env,
+    {
+        let states: Arc<Mutex<Vec<Option<A>>>> = Arc::default();
+        let slots = Arc::clone(&states);
+        let init = move |context: &Context| Fold {
+            state: Some(init(context)),
+            fold: fold.clone(),
+            slots: Arc::clone(&slots),
+            instance: context.instance(),
+        };
+        let (plan, mouth) = self.fold_stage(instances, init);
+        Sealed {
+            plan,
+            mouth,
+            states,
+            types: PhantomData,
+        }
+    }
+}
+
+/// How many take from the results' ring: [`One`] or [`Many`]. Not to be implemented outside.
+pub trait Sharing {
+    /// Enough to choose the ring's kind.
+    #[doc(hidden)]
+    const CONSUMERS: usize;
+}
+
+impl Sharing for One {
+    const CONSUMERS: usize = 1;
+}
+
+impl Sharing for Many {
+    const CONSUMERS: usize = 2;
+}
+
+/// The stage behind [`Builder::fold`].
+pub struct Fold<A, F> {
+    state: Option<A>,
+    fold: F,
+    slots: Arc<Mutex<Vec<Option<A>>>>,
+    instance: usize,
+}
+
+impl<A, F> fmt::Debug for Fold<A, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fold")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A, F, X, E> Stage<X, E> for Fold<A, F>
+where
+    F: Fn(&mut A, X),
+{
+    type Out = ();
+
+    fn job<O: Outlet<()>>(&mut self, job: X, _out: &mut O) -> Result<Flow, E> {
+        if let Some(state) = &mut self.state {
+            (self.fold)(state, job);
+        }
+        Ok(Flow::Done)
+    }
+
+    fn end(&mut self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() <= self.instance {
+            slots.resize_with(self.instance + 1, || None);
+        }
+        slots[self.instance] = self.state.take();
+    }
+}
+
+/// A builder whose end is settled: results are discarded or folded.
+#[must_use = "nothing runs before `start` or `run`"]
+pub struct Sealed<'env, J, E, P = FailFast, D = One, A = ()>
+where
+    J: Send,
+    P: Policy<E>,
+{
+    plan: Plan<'env, E>,
+    mouth: Option<Tx<'env, P::Item<J>>>,
+    states: Arc<Mutex<Vec<Option<A>>>>,
+    types: PhantomData<D>,
+}
+
+impl<'env, J, E, P, D, A> Sealed<'env, J, E, P, D, A>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    /// As [`Builder::handle`].
+    pub fn handle(&self) -> Handle<E> {
+        Handle::new(&self.plan.executor)
+    }
+
+    /// As [`Builder::start`], without a receiver.
+    ///
+    /// # Errors
+    /// [`BuildError`]: the first thing that is wrong. Nothing is left behind.
+    pub fn start(self) -> Result<(Dispatcher<J, E, P, D>, Pipeline<E, A>), BuildError>
+    where
+        'env: 'static,
+        J: 'static,
+    {
+        let handle = self.handle();
+        let idle = self.plan.config.idle.clone();
+        let (started, threads) = start(self.plan, 1)?;
+        let wiring = Arc::new(started.wiring);
+        let dispatcher = dispatcher(self.mouth, &handle, &idle, started.is_crowded, &wiring);
+        Ok((dispatcher, Pipeline::new(handle, threads, self.states)))
+    }
+
+    /// As [`Builder::run`], without results.
+    ///
+    /// # Errors
+    /// [`RunError`]: it could not be built, or it failed.
+    pub fn run(self, jobs: impl IntoIterator<Item = J>) -> Result<Report<A>, RunError<E>> {
+        let none = None::<Collect<(), fn(())>>;
+        run::run::<J, E, P, _, _, _>(self.plan, self.mouth, jobs, none, &self.states)
+    }
+}
+
+impl<J, E, P, D, A> fmt::Debug for Sealed<'_, J, E, P, D, A>
+where
+    J: Send,
+    P: Policy<E>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,369 @@
+//! A ring with one producer and one consumer, wait-free at both ends.
+//!
+//! ```text
+//!            released        taken                       published      claimed
+//!   …free…  ──│── in the consumer's hand ──│── to be taken ──│── hidden ──│── free…
+//!            head word      Consumer::head                 tail word   Producer::tail
+//! ```
+//! Each end keeps its own position privately and the other's in a cache that is refreshed only when it
+//! says "full" or "empty" (the idea is as old as FastForward and MCRingBuffer: Lee, Bu and Chandranmenon,
+//! 2009). The private positions may run ahead of the shared words: a batch is published, and its slots
+//! are given back, with one store.
+
+#![expect(
+    unsafe_code,
+    reason = "moves values through slots; invariants on `Shared`"
+)]
+
+use std::fmt;
+
+use crossbeam_utils::CachePadded;
+
+use super::cursor::{Cursors, LEFT, STEP, distance};
+use super::slots::{Slot, allocate, drop_each};
+use crate::error::{Full, RingError};
+use crate::sync::{Acquire, Arc, Relaxed, Release};
+
+/// Makes a ring that takes exactly `capacity` items.
+///
+/// # Errors
+/// [`RingError`] if the capacity is 0, or more than the address space or the allocator can hold.
+///
+/// ```
+/// let (mut tx, mut rx) = ringmill::ring::spsc::ring(2)?;
+/// tx.try_push(1).unwrap();
+/// tx.try_push(2).unwrap();
+/// assert_eq!(tx.try_push(3).unwrap_err().0, 3);
+/// assert_eq!(rx.try_pop(), Some(1));
+/// # Ok::<(), ringmill::RingError>(())
+/// ```
+pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
+    ring_at(capacity, 0)
+}
+
+/// [`ring`] whose first position is `start` instead of 0, for tests of what happens when positions wrap.
+///
+/// # Errors
+/// As [`ring`].
+pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
+    let cursors = Arc::new(Cursors::new(capacity, size_of::<T>(), start)?);
+    let slots = allocate(cursors.slots(), capacity, |_| Slot::new())?;
+    let word = cursors.start();
+    let shared = Arc::new(Shared {
+        slots,
+        cursors: Arc::clone(&cursors),
+    });
+    let producer = ProducerState {
+        shared: Arc::clone(&shared),
+        cursors: Arc::clone(&cursors),
+        tail: word,
+        published: word,
+        head_seen: word,
+    };
+    let consumer = ConsumerState {
+        shared,
+        cursors,
+        head: word,
+        released: word,
+        tail_seen: word,
+    };
+    Ok((
+        Producer(CachePadded::new(producer)),
+        Consumer(CachePadded::new(consumer)),
+    ))
+}
+
+/// # Invariants
+/// * I1: slots of positions in `released..claimed` are the only ones that may hold values; those in
+///   `taken..claimed` do, all others do not.
+/// * I2: only the producer touches slots in `published..released + capacity`, only the consumer those in
+///   `released..published`. `claimed` stays at most `released + capacity`, so the two never overlap.
+/// * I3: `released` and `published` only grow, each written by its owner alone.
+struct Shared<T> {
+    slots: Box<[Slot<T>]>,
+    cursors: Arc<Cursors>,
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // Both ends are gone, and each left its shared word equal to its private position.
+        let tail = self.cursors.tail.load(Relaxed) & !LEFT;
+        let mut head = self.cursors.head.load(Relaxed) & !LEFT;
+        drop_each(|| {
+            (head != tail).then(|| {
+                let index = self.cursors.index(head);
+                head = head.wrapping_add(STEP);
+                // SAFETY: I1, `head..tail` is `taken..claimed` here; `&mut self` is exclusive.
+                unsafe { self.slots[index].take() }
+            })
+        });
+    }
+}
+
+/// The pushing end. Dropping it closes the ring: what it holds can still be popped.
+pub struct Producer<T>(CachePadded<ProducerState<T>>);
+
+struct ProducerState<T> {
+    shared: Arc<Shared<T>>,
+    cursors: Arc<Cursors>,
+    tail: usize,
+    published: usize,
+    head_seen: usize,
+}
+
+impl<T> Producer<T> {
+    /// Pushes one item, visible to the consumer when this returns.
+    ///
+    /// # Errors
+    /// [`Full`] gives the item back. Another thread can only make room: a ring that is not full stays so
+    /// until this producer pushes.
+    #[inline]
+    pub fn try_push(&mut self, item: T) -> Result<(), Full<T>> {
+        let pushed = self.write(item);
+        self.publish();
+        pushed
+    }
+
+    /// Pushes items until the ring is full or `items` ends, and returns how many. An item is asked for
+    /// only when there is room for it. All become visible at once, also if `items` panics.
+    pub fn push_batch(&mut self, items: impl IntoIterator<Item = T>) -> usize {
+        struct Publish<'a, T>(&'a mut Producer<T>);
+        impl<T> Drop for Publish<'_, T> {
+            fn drop(&mut self) {
+                self.0.publish();
+            }
+        }
+        let batch = Publish(self);
+        let mut items = items.into_iter();
+        let mut count = 0;
+        while batch.0.has_room() {
+            let Some(item) = items.next() else { break };
+            if batch.0.write(item).is_err() {
+                break; // Cannot be: only this end takes room away.
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Puts one item in without making it visible; [`Producer::publish`] does that.
+    #[inline]
+    pub(crate) fn write(&mut self, item: T) -> Result<(), Full<T>> {
+        if !self.has_room() {
+            return Err(Full(item));
+        }
+        let this = &mut *self.0;
+        let index = this.cursors.index(this.tail);
+        // SAFETY: I2, `has_room` saw `tail < released + capacity`: the slot is the producer's and empty.
+        unsafe { this.shared.slots[index].write(item) };
+        this.tail = this.tail.wrapping_add(STEP);
+        Ok(())
+    }
+
+    /// Makes everything written so far visible.
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        if self.0.published != self.0.tail {
+            self.0.published = self.0.tail;
+            // ORDERING: Release. Publishes the slots written since the last publication.
+            // Pairs with: `Consumer::available` (Acquire). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+            self.0.cursors.tail.store(self.0.tail, Release);
+        }
+    }
+
+    /// Publishes, and says that this was the last.
+    pub(crate) fn close(&mut self) {
+        self.0.published = self.0.tail;
+        // ORDERING: Release. Publishes what was written, and that it was the last.
+        // Pairs with: `Consumer::available` and `Cursors::is_ended` (Acquire).
+        // Model: loom-tests/tests/spsc.rs::close.
+        self.0.cursors.tail.store(self.0.tail | LEFT, Release);
+    }
+
+    /// Whether the next push would succeed.
+    #[inline]
+    pub(crate) fn has_room(&mut self) -> bool {
+        let this = &mut *self.0;
+        if distance(this.head_seen, this.tail) < this.cursors.capacity() {
+            return true;
+        }
+        // ORDERING: Acquire. The consumer has done with the slots it gave back.
+        // Pairs with: `Consumer::release` (Release). Model: loom-tests/tests/spsc.rs::wrap.
+        this.head_seen = this.cursors.head.load(Acquire);
+        distance(this.head_seen, this.tail) < this.cursors.capacity()
+    }
+
+    /// Exactly how many items the ring takes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.cursors.capacity()
+    }
+
+    /// Items in the ring at some moment during the call; the consumer can only make it less.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.cursors.len()
+    }
+
+    /// Whether [`Producer::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the consumer is gone: nothing pushed from now on will ever be popped.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        // ORDERING: Acquire. Who sees that the consumer left sees all it did.
+        // Pairs with: `Consumer::drop` (Release). Model: loom-tests/tests/spsc.rs::abandon.
+        self.0.cursors.head.load(Acquire) & LEFT != 0
+    }
+
+    pub(crate) fn cursors(&self) -> &Arc<Cursors> {
+        &self.0.cursors
+    }
+}
+
+impl<T> Drop for Producer<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl<T> fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("spsc::Producer")
+            .field(&self.0.cursors)
+            .finish()
+    }
+}
+
+/// The popping end. Dropping it leaves what is in the ring to be dropped with the producer.
+pub struct Consumer<T>(CachePadded<ConsumerState<T>>);
+
+struct ConsumerState<T> {
+    shared: Arc<Shared<T>>,
+    cursors: Arc<Cursors>,
+    head: usize,
+    released: usize,
+    tail_seen: usize,
+}
+
+impl<T> Consumer<T> {
+    /// Pops the oldest item and gives its slot back. `None` means that nothing was published when it
+    /// looked; the producer may push right after. It is the end only if [`Consumer::is_ended`] says so.
+    #[inline]
+    pub fn try_pop(&mut self) -> Option<T> {
+        let item = self.take();
+        self.release();
+        item
+    }
+
+    /// Pops up to `limit` items into `each`, oldest first, and returns how many. Slots are given back
+    /// together at the end, also if `each` panics (which costs only the item it had).
+    pub fn drain(&mut self, limit: usize, mut each: impl FnMut(T)) -> usize {
+        struct Release<'a, T>(&'a mut Consumer<T>);
+        impl<T> Drop for Release<'_, T> {
+            fn drop(&mut self) {
+                self.0.release();
+            }
+        }
+        let batch = Release(self);
+        let count = batch.0.available().min(limit);
+        for _ in 0..count {
+            match batch.0.take() {
+                Some(item) => each(item),
+                None => break, // Cannot be: only this end takes items away.
+            }
+        }
+        count
+    }
+
+    /// Takes the oldest item without giving its slot back; [`Consumer::release`] does that.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<T> {
+        if self.available() == 0 {
+            return None;
+        }
+        let this = &mut *self.0;
+        let index = this.cursors.index(this.head);
+        this.head = this.head.wrapping_add(STEP);
+        // SAFETY: I1 and I2, `available` saw `head < published`: the slot is the consumer's and holds a
+        // value, and `head` has moved past it, so it is taken once.
+        Some(unsafe { this.shared.slots[index].take() })
+    }
+
+    /// The position of the next item, as a word.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.0.head
+    }
+
+    /// Gives back the slots of everything taken so far.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        if self.0.released != self.0.head {
+            self.0.released = self.0.head;
+            // ORDERING: Release. The values are out before the producer may write over them.
+            // Pairs with: `Producer::has_room` (Acquire). Model: loom-tests/tests/spsc.rs::wrap.
+            self.0.cursors.head.store(self.0.head, Release);
+        }
+    }
+
+    /// How many items can be taken now; the producer can only make it more.
+    #[inline]
+    pub(crate) fn available(&mut self) -> usize {
+        let this = &mut *self.0;
+        if distance(this.head, this.tail_seen) == 0 {
+            // ORDERING: Acquire. Sees the slots behind the published tail.
+            // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+            this.tail_seen = this.cursors.tail.load(Acquire);
+        }
+        distance(this.head, this.tail_seen)
+    }
+
+    /// Exactly how many items the ring takes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.cursors.capacity()
+    }
+
+    /// Items in the ring at some moment during the call; the producer can only make it more.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.cursors.len()
+    }
+
+    /// Whether [`Consumer::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the producer is gone and everything it pushed has been popped. Never true again false.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.0.cursors.is_ended()
+    }
+
+    pub(crate) fn cursors(&self) -> &Arc<Cursors> {
+        &self.0.cursors
+    }
+}
+
+impl<T> Drop for Consumer<T> {
+    fn drop(&mut self) {
+        // ORDERING: Release. The values taken are out, and nothing more will be.
+        // Pairs with: `Producer::is_abandoned` and `Producer::has_room` (Acquire).
+        // Model: loom-tests/tests/spsc.rs::abandon.
+        self.0.cursors.head.store(self.0.head | LEFT, Release);
+    }
+}
+
+impl<T> fmt::Debug for Consumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("spsc::Consumer")
+            .field(&self.0.cursors)
+            .finish()
+    }
+}

@@ -1,0 +1,163 @@
+//! The loom facade: every atomic, cell, lock and spin hint of this crate comes from here.
+//!
+//! The only file with `cfg(loom)`. In ordinary builds each item is an inline newtype or a re-export of
+//! std; in model builds it is loom's. Newtypes rather than re-exports keep std's names banned by
+//! `clippy.toml` everywhere else.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is the facade"
+)]
+
+#[cfg(loom)]
+use loom::{cell, hint, sync, thread};
+#[cfg(not(loom))]
+use std::{hint, sync, thread};
+
+pub(crate) use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
+pub(crate) use sync::{Arc, Condvar, Mutex, MutexGuard};
+
+macro_rules! atomics {
+    ($($name:ident: $value:ty),*) => {$(
+        /// The facade's atomic of this width.
+        pub(crate) struct $name(sync::atomic::$name);
+
+        #[allow(dead_code, reason = "one set of operations for every width")]
+        impl $name {
+            pub(crate) fn new(value: $value) -> Self {
+                Self(sync::atomic::$name::new(value))
+            }
+            #[inline]
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                self.0.load(order)
+            }
+            #[inline]
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
+                self.0.store(value, order);
+            }
+            #[inline]
+            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                self.0.swap(value, order)
+            }
+            #[inline]
+            pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_add(value, order)
+            }
+            #[inline]
+            pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_sub(value, order)
+            }
+            #[inline]
+            pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_or(value, order)
+            }
+            #[inline]
+            pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_and(value, order)
+            }
+            #[inline]
+            pub(crate) fn fetch_max(&self, value: $value, order: Ordering) -> $value {
+                self.0.fetch_max(value, order)
+            }
+            #[inline]
+            pub(crate) fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.0.compare_exchange(current, new, success, failure)
+            }
+            #[inline]
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.0.compare_exchange_weak(current, new, success, failure)
+            }
+        }
+    )*};
+}
+
+atomics!(AtomicUsize: usize, AtomicU64: u64);
+
+/// The facade's atomic pointer.
+pub(crate) struct AtomicPtr<T>(sync::atomic::AtomicPtr<T>);
+
+impl<T> AtomicPtr<T> {
+    pub(crate) fn new(value: *mut T) -> Self {
+        Self(sync::atomic::AtomicPtr::new(value))
+    }
+    #[inline]
+    pub(crate) fn load(&self, order: Ordering) -> *mut T {
+        self.0.load(order)
+    }
+    pub(crate) fn compare_exchange(
+        &self,
+        current: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}
+
+/// A cell whose every access is a closure over a raw pointer, so that loom sees how long it lasts.
+#[cfg(loom)]
+pub(crate) struct UnsafeCell<T>(cell::UnsafeCell<T>);
+/// A cell whose every access is a closure over a raw pointer, so that loom sees how long it lasts.
+#[cfg(not(loom))]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    #[cfg(loom)]
+    pub(crate) fn new(value: T) -> Self {
+        Self(cell::UnsafeCell::new(value))
+    }
+    #[cfg(not(loom))]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+    #[cfg(loom)]
+    pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+        self.0.with_mut(access)
+    }
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+        access(self.0.get())
+    }
+}
+
+/// A full memory fence. Only `event` uses it.
+#[inline]
+pub(crate) fn fence_seq_cst() {
+    sync::atomic::fence(SeqCst);
+}
+
+/// Keeps the compiler, not the processor, from reordering.
+#[inline]
+pub(crate) fn fence_compiler() {
+    std::sync::atomic::compiler_fence(SeqCst);
+}
+
+/// Whether loom runs this build. A model knows only the fences of the abstract machine.
+pub(crate) const IS_MODEL: bool = cfg!(loom);
+
+/// Tells the processor that this is a wait loop (9 ns on the machines measured).
+#[inline]
+pub(crate) fn spin_hint() {
+    hint::spin_loop();
+}
+
+/// Gives the core to another runnable thread, if there is one.
+#[inline]
+pub(crate) fn yield_thread() {
+    thread::yield_now();
+}

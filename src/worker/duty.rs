@@ -1,0 +1,479 @@
+//! A duty: one instance of a stage with its consumer end, its producer end, and a place for one held
+//! result. A poll handles a few jobs and never waits.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::pace::Pace;
+use crate::counters::Tally;
+use crate::edge::{Rx, Tx};
+use crate::error::Payload;
+use crate::error::{Fault, panic_message};
+use crate::executor::Executor;
+use crate::lot::{ENDED, HAND, HOLDS, LANE};
+use crate::policy::Policy;
+use crate::stage::{Context, Flow, Outlet, Stage};
+use crate::sync::{AcqRel, AtomicUsize};
+
+/// Something that workers poll.
+pub trait Poll {
+    /// Handles a few jobs.
+    fn poll(&mut self) -> Polled;
+}
+
+/// What a poll came to.
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub struct Polled {
+    /// How many jobs it moved on.
+    pub(crate) jobs: usize,
+    /// The duty's word from now on, without the claim.
+    pub(crate) word: usize,
+}
+
+/// The instances of one stage that have not ended; the last one closes the ring behind the stage.
+pub(crate) struct Crew(AtomicUsize);
+
+impl Crew {
+    pub(crate) fn new(instances: usize) -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(instances)))
+    }
+
+    /// One instance leaves, after its last push. Whether it was the last.
+    pub(crate) fn leave(&self) -> bool {
+        // ORDERING: AcqRel. The last to leave closes the ring after every other's last push.
+        // Pairs with: itself. Model: loom-tests/tests/lifecycle.rs::done_is_last.
+        self.0.fetch_sub(1, AcqRel) == 1
+    }
+}
+
+/// A stage and the stages fused into it: names for errors, tallies for counting. Never empty.
+pub(crate) struct Parts {
+    pub(crate) names: Vec<Arc<str>>,
+    pub(crate) tallies: Vec<Arc<Tally>>,
+}
+
+/// Builds an instance's state; again after a panic in the per-job policy.
+pub(crate) type Make<'env, S> = Arc<dyn Fn(&Context, &[Arc<Tally>]) -> S + Send + Sync + 'env>;
+
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub struct Duty<'env, In, S, E, P>
+where
+    In: Send,
+    S: Stage<In, E>,
+    S::Out: Send,
+    P: Policy<E>,
+{
+    stage: Option<S>,
+    make: Make<'env, S>,
+    context: Context,
+    parts: Parts,
+    rx: Rx<P::Item<In>>,
+    out: Out<'env, P::Item<S::Out>>,
+    /// The job taken last has more to emit.
+    open: bool,
+    /// Its last result is emitted, but the window has not taken that in.
+    ending: bool,
+    /// A panic left the stage's state as it was.
+    poisoned: bool,
+    ended: bool,
+    pace: Pace,
+    crew: Arc<Crew>,
+    executor: Arc<Executor<E>>,
+}
+
+/// The producer end and the places for what found no room.
+struct Out<'env, T> {
+    tx: Tx<'env, T>,
+    /// The first result that did not fit.
+    held: Option<T>,
+    /// How its job ended, where that has to travel too and the place above is taken.
+    late: Option<T>,
+    tally: Arc<Tally>,
+}
+
+impl<T> Out<'_, T> {
+    fn is_ready(&self) -> bool {
+        self.held.is_none()
+    }
+
+    #[inline]
+    fn offer(&mut self, item: T) -> Result<(), T> {
+        if self.held.is_some() {
+            return Err(item);
+        }
+        if self.tx.is_nowhere() {
+            self.tally.discard();
+        }
+        self.held = self.tx.try_send(item).err();
+        Ok(())
+    }
+
+    /// Sends what is held. Whether nothing is any more.
+    fn flush(&mut self) -> bool {
+        while let Some(item) = self.held.take() {
+            if let Err(item) = self.tx.try_send(item) {
+                self.held = Some(item);
+                return false;
+            }
+            self.held = self.late.take();
+        }
+        true
+    }
+
+    /// Drops what is held.
+    fn discard(&mut self) {
+        while let Some(item) = self.held.take() {
+            self.held = self.late.take();
+            self.tally.discard();
+            drop(item);
+        }
+    }
+}
+
+/// The outlet that the stage sees.
+struct Emit<'a, 'env, T: Send, E, P: Policy<E>>(&'a mut Out<'env, P::Item<T>>);
+
+impl<T: Send, E, P: Policy<E>> Outlet<T> for Emit<'_, '_, T, E, P> {
+    #[inline]
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    #[inline]
+    fn emit(&mut self, result: T) -> Result<(), T> {
+        if !self.0.is_ready() {
+            return Err(result);
+        }
+        let _accepted = self.0.offer(P::wrap(result)); // It is ready.
+        Ok(())
+    }
+}
+
+impl<'env, In, S, E, P> Duty<'env, In, S, E, P>
+where
+    In: Send,
+    S: Stage<In, E>,
+    S::Out: Send,
+    P: Policy<E>,
+{
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a duty is the place where all of these meet"
+    )]
+    pub(crate) fn new(
+        make: Make<'env, S>,
+        context: Context,
+        parts: Parts,
+        rx: Rx<P::Item<In>>,
+        tx: Tx<'env, P::Item<S::Out>>,
+        crew: Arc<Crew>,
+        executor: Arc<Executor<E>>,
+    ) -> Self {
+        let stage = Some(make(&context, &parts.tallies));
+        let tally = Arc::clone(&parts.tallies[parts.tallies.len() - 1]);
+        Self {
+            stage,
+            make,
+            context,
+            parts,
+            rx,
+            out: Out {
+                tx,
+                held: None,
+                late: None,
+                tally,
+            },
+            open: false,
+            ending: false,
+            poisoned: false,
+            ended: false,
+            pace: Pace::new(),
+            crew,
+            executor,
+        }
+    }
+
+    fn work(&mut self, jobs: &mut usize) {
+        let phase = self.executor.core.phase();
+        self.rx.close_mouth(phase);
+        if phase.drops_queued() {
+            return self.abandon(jobs);
+        }
+        if !self.resume(jobs) {
+            return;
+        }
+        let count = self.rx.fill(self.pace.limit(self.rx.instances() > 1));
+        let begun = self.pace.begin(count);
+        let before = *jobs;
+        for nth in 1..=count {
+            if !self.out.tx.has_room() || self.executor.core.phase().drops_queued() {
+                break;
+            }
+            let Some((ticket, item)) = self.rx.take() else {
+                break;
+            };
+            self.rx.release();
+            self.parts.tallies[0].start();
+            self.out.tx.begin(ticket);
+            *jobs += 1;
+            self.job(item);
+            if !self.is_settled() {
+                break;
+            }
+            if nth % self.pace.stride() == 0 {
+                self.out.tx.publish();
+            }
+        }
+        self.pace.end(begun, *jobs - before);
+        if *jobs == 0 && self.rx.is_ended() {
+            self.end();
+        }
+    }
+
+    /// Whether a new job may be taken.
+    fn is_settled(&self) -> bool {
+        self.out.is_ready() && !self.open && !self.ending
+    }
+
+    /// Goes on with what an earlier poll left. Whether nothing is left any more.
+    fn resume(&mut self, jobs: &mut usize) -> bool {
+        if self.is_settled() {
+            return true;
+        }
+        if !self.out.is_ready() {
+            let flushed = self.out.flush();
+            *jobs += usize::from(flushed);
+            if !flushed {
+                return false;
+            }
+        }
+        if self.ending {
+            self.ending = !self.out.tx.end_job();
+            *jobs += usize::from(!self.ending);
+        } else if self.open {
+            let Some(stage) = &mut self.stage else {
+                return true;
+            };
+            *jobs += 1;
+            let flow = stage.more(&mut Emit::<S::Out, E, P>(&mut self.out));
+            self.after(flow);
+        }
+        self.is_settled()
+    }
+
+    #[inline]
+    fn job(&mut self, item: P::Item<In>) {
+        let Some(stage) = &mut self.stage else { return };
+        let flow = match P::open(item) {
+            Ok(job) => stage.job(job, &mut Emit::<S::Out, E, P>(&mut self.out)),
+            Err(passed) => {
+                let _accepted = self.out.offer(passed); // Nothing is held when a job starts.
+                Ok(Flow::Done)
+            }
+        };
+        self.after(flow);
+    }
+
+    #[inline]
+    fn after(&mut self, flow: Result<Flow, E>) {
+        match flow {
+            Ok(Flow::More) => self.open = true,
+            Ok(Flow::Done) => self.finish_job(),
+            Err(error) => {
+                let part = self.blame();
+                let stage = Arc::clone(&self.parts.names[part]);
+                self.fail(Fault::Stage {
+                    stage,
+                    instance: self.context.instance,
+                    error,
+                });
+            }
+        }
+    }
+
+    #[inline]
+    fn finish_job(&mut self) {
+        self.open = false;
+        self.parts.tallies[0].finish();
+        // What is held goes first.
+        self.ending = !self.out.is_ready() || !self.out.tx.end_job();
+    }
+
+    /// The running job has failed: its outcome travels on, or the executor fails.
+    fn fail(&mut self, fault: Fault<E>) {
+        match P::fail(fault) {
+            Ok(outcome) => {
+                if let Err(outcome) = self.out.offer(outcome) {
+                    self.out.late = Some(outcome);
+                }
+            }
+            Err(fault) => drop(self.executor.fail(fault)),
+        }
+        self.finish_job();
+    }
+
+    /// Which part failed: the last one whose code was entered and not left. Settles the others' counts.
+    fn blame(&mut self) -> usize {
+        let fused = 1..self.parts.tallies.len();
+        let part = fused
+            .clone()
+            .rev()
+            .find(|&part| self.parts.tallies[part].is_inside());
+        for part in fused {
+            let tally = &self.parts.tallies[part];
+            tally.leave();
+            if tally.is_running() {
+                tally.finish();
+            }
+        }
+        part.unwrap_or(0)
+    }
+
+    /// A panic costs the job that was running, if one was, and in the per-job policy the state.
+    #[cold]
+    fn panicked(&mut self, payload: Box<dyn Any + Send>) {
+        let part = self.blame();
+        let stage = Arc::clone(&self.parts.names[part]);
+        let instance = self.context.instance;
+        let message = panic_message(&*payload);
+        let payload = Payload::new(payload);
+        let fault = Fault::Panicked {
+            stage,
+            instance,
+            message,
+            payload,
+        };
+        let was_job = self.parts.tallies[0].is_running();
+        self.poisoned = true;
+        if !was_job {
+            // A queued job, a held result or a state did, as it was dropped.
+            drop(self.executor.fail(fault));
+            return;
+        }
+        self.fail(fault);
+        if !self.executor.core.phase().drops_queued() {
+            self.rebuild();
+        }
+    }
+
+    fn rebuild(&mut self) {
+        let rebuilt = catch_unwind(AssertUnwindSafe(|| {
+            drop(self.stage.take());
+            self.stage = Some((self.make)(&self.context, &self.parts.tallies));
+        }));
+        match rebuilt {
+            Ok(()) => self.poisoned = false,
+            Err(payload) => {
+                let fault = Fault::Panicked {
+                    stage: Arc::clone(&self.parts.names[0]),
+                    instance: self.context.instance,
+                    message: panic_message(&*payload),
+                    payload: Payload::new(payload),
+                };
+                drop(self.executor.fail(fault));
+            }
+        }
+    }
+
+    /// After a stop: what is held goes out if there is room, the rest is dropped, one at a time.
+    #[cold]
+    fn abandon(&mut self, jobs: &mut usize) {
+        if !self.out.flush() {
+            self.out.discard();
+            *jobs += 1;
+        }
+        if self.open {
+            self.open = false;
+            self.blame();
+            self.parts.tallies[0].finish();
+            self.ending = true;
+        }
+        if self.ending {
+            if !self.out.tx.end_job() {
+                // Its last result waits for the one before it to be taken, and nobody need do that.
+                if let Some(result) = self.out.tx.take_pending() {
+                    self.out.tally.discard();
+                    drop(result);
+                }
+                return;
+            }
+            self.ending = false;
+        }
+        self.rx.fill(usize::MAX);
+        while let Some((ticket, item)) = self.rx.take() {
+            *jobs += 1;
+            self.rx.release();
+            self.parts.tallies[0].drop_one();
+            self.out.tx.begin(ticket);
+            self.ending = !self.out.tx.end_job();
+            drop(item);
+            if self.ending {
+                return;
+            }
+        }
+        if self.rx.is_ended() {
+            self.end();
+        }
+    }
+
+    /// The input has ended: so does this instance, and with the last one the next stage's input.
+    #[cold]
+    fn end(&mut self) {
+        if let Some(mut stage) = self.stage.take() {
+            if !self.poisoned {
+                self.poisoned = true;
+                stage.end();
+            }
+            drop(stage);
+        }
+        self.ended = true;
+    }
+
+    fn word(&self) -> usize {
+        if self.ended {
+            return ENDED;
+        }
+        let hand = if self.rx.in_hand() > 0 { HAND } else { 0 };
+        if self.is_settled() {
+            return hand;
+        }
+        hand | HOLDS | self.out.tx.full_lane() << LANE
+    }
+}
+
+impl<In, S, E, P> Poll for Duty<'_, In, S, E, P>
+where
+    In: Send,
+    S: Stage<In, E>,
+    S::Out: Send,
+    P: Policy<E>,
+{
+    fn poll(&mut self) -> Polled {
+        let mut jobs = 0;
+        let was_ended = self.ended;
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))) {
+            jobs += 1;
+            self.panicked(payload);
+        }
+        self.out.tx.publish();
+        self.rx.release();
+        if self.ended && !was_ended {
+            if self.crew.leave() {
+                self.out.tx.close();
+            }
+            self.executor.duty_ended();
+            jobs += 1;
+        }
+        Polled {
+            jobs,
+            word: self.word(),
+        }
+    }
+}

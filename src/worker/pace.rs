@@ -1,0 +1,98 @@
+//! How many jobs a poll takes, from how long they take.
+
+use std::time::{Duration, Instant};
+
+/// What a poll of short jobs may take: results are published and others get their turn at least this
+/// often. Ten trips of a cache line between cores and back.
+const SHORT: Duration = Duration::from_micros(2);
+/// Jobs in a poll at the most. 64 per publication reach 93–98 % of streaming.
+const BUDGET: usize = 64;
+/// Polls between two looks at the clock where a look would cost more than it tells.
+const EVERY: u32 = 16;
+
+/// Learns how many jobs fit into [`SHORT`].
+pub(crate) struct Pace {
+    stride: usize,
+    polls: u32,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self {
+            stride: 1,
+            polls: 0,
+        }
+    }
+
+    /// Jobs between two publications.
+    #[inline]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Jobs in one poll: where the input is shared no more than one stride, so that slow jobs spread over
+    /// the instances; elsewhere a few, to make the claim worth it.
+    #[inline]
+    pub(crate) fn limit(&self, is_shared: bool) -> usize {
+        if is_shared {
+            self.stride
+        } else {
+            (4 * self.stride).min(BUDGET)
+        }
+    }
+
+    /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it.
+    #[inline]
+    pub(crate) fn begin(&mut self, count: usize) -> Option<Instant> {
+        self.polls = self.polls.wrapping_add(1);
+        let worth = self.stride == 1 || 4 * count >= self.stride || self.polls % EVERY == 0;
+        (worth && count > 0).then(Instant::now)
+    }
+
+    /// Ends a poll of `count` jobs.
+    #[inline]
+    pub(crate) fn end(&mut self, begun: Option<Instant>, count: usize) {
+        if let Some(begun) = begun
+            && count > 0
+        {
+            self.learn(begun.elapsed(), count);
+        }
+    }
+
+    fn learn(&mut self, took: Duration, count: usize) {
+        if took > SHORT {
+            let fit = SHORT.as_nanos() * count as u128 / took.as_nanos();
+            self.stride = usize::try_from(fit).unwrap_or(1).clamp(1, self.stride);
+        } else if count >= self.stride {
+            self.stride = (self.stride * 2).min(BUDGET);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_while_short_and_falls_at_once() {
+        let mut pace = Pace::new();
+        for expected in [2, 4, 8, 16, 32, 64, 64] {
+            let count = pace.stride();
+            pace.learn(Duration::from_nanos(500), count);
+            assert_eq!(pace.stride(), expected);
+        }
+        pace.learn(Duration::from_millis(1), 64);
+        assert_eq!(pace.stride(), 1);
+        assert_eq!((pace.limit(true), pace.limit(false)), (1, 4));
+    }
+
+    #[test]
+    fn a_poll_of_few_jobs_says_nothing_of_many() {
+        let mut pace = Pace {
+            stride: 8,
+            polls: 0,
+        };
+        pace.learn(Duration::from_nanos(100), 3);
+        assert_eq!(pace.stride(), 8);
+    }
+}

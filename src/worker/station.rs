@@ -1,0 +1,109 @@
+//! A station: where a duty lives, and what anybody may see of it without claiming it.
+
+#![expect(unsafe_code, reason = "the claim hands the duty from worker to worker")]
+
+use std::sync::Arc;
+
+use super::duty::{Poll, Polled};
+use crate::edge::{InputPeek, OutputPeek};
+use crate::lifecycle::Phase;
+use crate::lot::{CLAIMED, DutyWord, ENDED, HAND, HOLDS, LANE};
+use crate::sync::{Acquire, Relaxed, Release, UnsafeCell};
+
+/// A duty that floats.
+pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
+
+/// # Invariants
+/// * I1: who changed the word from unclaimed to `CLAIMED` is the only one to touch the duty until it
+///   gives the claim back.
+pub(crate) struct Station<'env> {
+    word: Arc<DutyWord>,
+    duty: UnsafeCell<Option<Floating<'env>>>,
+    input: Arc<dyn InputPeek + 'env>,
+    output: Arc<dyn OutputPeek + 'env>,
+    /// The worker that always polls it.
+    pub(crate) home: usize,
+    /// From this backlog on another worker helps.
+    pub(crate) threshold: usize,
+}
+
+// SAFETY: the duty is `Send`, and by I1 one thread at a time touches it; everything else is `Sync`.
+unsafe impl Sync for Station<'_> {}
+
+impl<'env> Station<'env> {
+    pub(crate) fn new(
+        word: Arc<DutyWord>,
+        duty: Option<Floating<'env>>,
+        input: Arc<dyn InputPeek + 'env>,
+        output: Arc<dyn OutputPeek + 'env>,
+        home: usize,
+        threshold: usize,
+    ) -> Self {
+        Self {
+            word,
+            duty: UnsafeCell::new(duty),
+            input,
+            output,
+            home,
+            threshold,
+        }
+    }
+
+    /// Whether the duty, left alone, would move something on. The one predicate: looked at before a claim,
+    /// for helping, and before parking.
+    #[inline]
+    pub(crate) fn is_ready(&self, phase: Phase) -> bool {
+        let word = self.word.load(Relaxed);
+        if word & ENDED != 0 {
+            return false;
+        }
+        let stopping = phase.drops_queued();
+        if word & HOLDS != 0 {
+            return stopping || self.output.has_room_in(word >> LANE);
+        }
+        if word & HAND != 0 {
+            return stopping || self.output.has_room();
+        }
+        (self.input.backlog() > 0 && (stopping || self.output.has_room())) || self.input.is_at_end()
+    }
+
+    /// [`Station::is_ready`], and nobody has claimed it.
+    #[inline]
+    pub(crate) fn is_runnable(&self, phase: Phase) -> bool {
+        self.word.load(Relaxed) & CLAIMED == 0 && self.is_ready(phase)
+    }
+
+    pub(crate) fn backlog(&self) -> usize {
+        self.input.backlog()
+    }
+
+    /// Polls the duty if nobody else does. `None` if somebody does, or it has ended.
+    pub(crate) fn try_poll(&self) -> Option<Polled> {
+        let word = self.word.load(Relaxed);
+        if word & (CLAIMED | ENDED) != 0 {
+            return None;
+        }
+        // ORDERING: Acquire. The duty's state is as its last holder left it.
+        // Pairs with: the swap below (Release). Model: loom-tests/tests/station.rs::claim_hands_over.
+        self.word
+            .compare_exchange(word, word | CLAIMED, Acquire, Relaxed)
+            .ok()?;
+        let polled = self.duty.with_mut(|duty| {
+            // SAFETY: I1, the exchange above gave us the claim; the pointer comes from a live cell.
+            let duty = unsafe { &mut *duty };
+            duty.as_mut().map(|duty| duty.poll())
+        });
+        let next = polled.as_ref().map_or(ENDED, |polled| polled.word);
+        // ORDERING: Release, by an exchange so that no look in between is lost.
+        // Pairs with: the claim above (Acquire). Model: loom-tests/tests/station.rs::claim_hands_over.
+        self.word.swap(next, Release);
+        polled
+    }
+
+    /// What a bound duty, polled by its only worker, lets others see.
+    pub(crate) fn show(&self, polled: &Polled) {
+        // ORDERING: Release. Who sees the word sees what the poll published before.
+        // Pairs with: looks that only hint (Relaxed); by an exchange, as in `try_poll`.
+        self.word.swap(polled.word | CLAIMED, Release);
+    }
+}

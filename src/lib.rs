@@ -14,7 +14,9 @@ mod lifecycle;
 mod lot;
 mod pipeline;
 mod placement;
+mod plan;
 mod policy;
+mod pool;
 pub mod ring;
 pub mod stage;
 mod sync;
@@ -31,5 +33,6 @@ pub use pipeline::{
     Builder, Dispatcher, Ends, Handle, Instances, Pipeline, Receiver, Report, Sealed, StillRunning,
 };
 pub use placement::{Placement, WorkerPlacement};
+pub use pool::{Pool, PoolBuilder, Scope};
 pub use policy::{FailFast, Outcome, PerJob, Policy};
 pub use stage::{Context, Flow, Outlet, Stage, Token};

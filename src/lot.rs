@@ -236,6 +236,19 @@ impl Bell {
         }
     }
 
+    /// Calls one home that sleeps, if any, whatever it sleeps for.
+    pub(crate) fn call_one(&self) {
+        light_fence();
+        if self.lot.is_anybody_asleep()
+            && let Some(duty) = self
+                .duties
+                .iter()
+                .find(|duty| self.lot.is_asleep(duty.home))
+        {
+            self.lot.wake(duty.home);
+        }
+    }
+
     /// The end of input concerns every home.
     pub(crate) fn ended(&self) {
         light_fence();

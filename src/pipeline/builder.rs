@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::instances::{Accepts, Instances, Routes};
-use super::plan::{DutyPlan, Plan, Wiring};
 use super::relay;
 use crate::affinity::Pin;
 use crate::counters::{Source, StageTally, Tally};
@@ -15,6 +14,7 @@ use crate::edge::{Route, Rx, To, Tx};
 use crate::error::{BuildError, RingError, panic_message};
 use crate::idle::Idle;
 use crate::pipeline::Handle;
+use crate::plan::{DutyPlan, Plan, Wiring};
 use crate::policy::{FailFast, PerJob, Policy};
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};

@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::plan::{Build, Wiring};
 use crate::edge::Route;
 use crate::error::BuildError;
+use crate::plan::{Build, Wiring};
 use crate::policy::Policy;
 use crate::stage::Stage;
 use crate::worker::duty::Duty;

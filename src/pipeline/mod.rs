@@ -10,7 +10,6 @@ pub(crate) mod builder;
 pub(crate) mod dispatcher;
 pub(crate) mod handle;
 pub(crate) mod instances;
-pub(crate) mod plan;
 pub(crate) mod receiver;
 mod relay;
 pub(crate) mod run;

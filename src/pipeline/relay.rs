@@ -3,12 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::plan::{Build, DutyPlan, Plan};
 use crate::counters::Tally;
 use crate::edge::{Rx, Tx};
 use crate::error::{Fault, Payload, panic_message};
 use crate::executor::Executor;
 use crate::lot::{ENDED, HOLDS, LANE};
+use crate::plan::{Build, DutyPlan, Plan};
 use crate::worker::duty::{Poll, Polled};
 
 /// Items in one poll at the most, as for any duty.

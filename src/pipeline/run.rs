@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::handle::{Handle, Report};
-use super::plan::{CallerDuty, Plan, Spawn};
 use super::start::mouth_of;
 use crate::edge::{Rx, Tx};
 use crate::error::RunError;
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::lot::ENDED;
+use crate::plan::{CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
 use crate::worker::duty::{Poll, Polled};
 

@@ -2,54 +2,20 @@
 //! the calling one.
 
 use std::fmt;
-use std::io;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use super::builder::{Builder, Last, Many, One, Wanted, connect};
 use super::dispatcher::Dispatcher;
 use super::handle::{Handle, Pipeline, Report};
 use super::instances::{Accepts, Any, Instances};
-use super::plan::{Plan, Spawn, Started, Wiring};
 use super::receiver::Receiver;
 use super::run::{self, Collect};
 use crate::edge::{Rx, To, Tx};
 use crate::error::{BuildError, RunError};
+use crate::plan::{Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
-
-/// Threads that live as long as they like.
-#[derive(Default)]
-struct Detached(Vec<JoinHandle<()>>);
-
-impl Spawn<'static> for Detached {
-    fn spawn(
-        &mut self,
-        builder: thread::Builder,
-        body: Box<dyn FnOnce() + Send + 'static>,
-    ) -> io::Result<()> {
-        self.0.push(builder.spawn(body)?);
-        Ok(())
-    }
-}
-
-/// Starts a plan on threads of its own. On an error, all that were started are gone again.
-fn start<E: Send + Sync + 'static>(
-    plan: Plan<'static, E>,
-    outside: usize,
-) -> Result<(Started<'static, 'static>, Vec<JoinHandle<()>>), BuildError> {
-    let mut threads = Detached::default();
-    match plan.start(&mut threads, None, outside) {
-        Ok(started) => Ok((started, threads.0)),
-        Err(error) => {
-            for thread in threads.0 {
-                let _ended = thread.join();
-            }
-            Err(error)
-        }
-    }
-}
 
 /// The dispatchers' end. It is there once a stage is, which the types of `start` and `run` ask for.
 pub(crate) fn mouth_of<T>(mouth: Option<Tx<'_, T>>) -> Tx<'_, T> {
@@ -123,7 +89,7 @@ where
         };
         let (mut rxs, edge, _) =
             connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
-        let (started, threads) = start(plan, 2)?;
+        let (started, threads) = plan.start_detached(2)?;
         let wiring = Arc::new(started.wiring);
         let dispatcher = dispatcher(mouth, &handle, &idle, started.is_crowded, &wiring);
         let mut rx = rxs.swap_remove(0);
@@ -313,7 +279,7 @@ where
     {
         let handle = self.handle();
         let idle = self.plan.config.idle.clone();
-        let (started, threads) = start(self.plan, 1)?;
+        let (started, threads) = self.plan.start_detached(1)?;
         let wiring = Arc::new(started.wiring);
         let dispatcher = dispatcher(self.mouth, &handle, &idle, started.is_crowded, &wiring);
         Ok((dispatcher, Pipeline::new(handle, threads, self.states)))

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crossbeam_utils::CachePadded;
 
@@ -76,6 +76,8 @@ pub(crate) struct EdgePlan {
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) cores: Option<Vec<usize>>,
+    /// How many of the cores are left to threads outside, before workers are pinned in turn.
+    pub(crate) skip_cores: usize,
     pub(crate) pin: Pin,
     pub(crate) idle: Idle,
     pub(crate) stack_size: Option<usize>,
@@ -201,6 +203,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             config: Config {
                 workers: None,
                 cores: None,
+                skip_cores: 0,
                 pin: Pin::default(),
                 idle: Idle::default(),
                 stack_size: None,
@@ -620,7 +623,7 @@ impl Assignment {
             .map(|index| WorkerPlan {
                 name: Arc::from(format!("ringmill/{index}")),
                 core: (config.pin != Pin::Off && !(has_caller && index == 0))
-                    .then(|| pin_to[index % pin_to.len()]),
+                    .then(|| pin_to[(index + config.skip_cores) % pin_to.len()]),
                 required: false,
                 pinned: false,
                 refused: None,
@@ -667,4 +670,38 @@ fn thread_name(stage: &str, instance: usize) -> Arc<str> {
         end -= 1;
     }
     Arc::from(format!("{}{suffix}", &stage[..end]))
+}
+
+/// Threads that live as long as they like.
+#[derive(Default)]
+struct Detached(Vec<JoinHandle<()>>);
+
+impl Spawn<'static> for Detached {
+    fn spawn(
+        &mut self,
+        builder: thread::Builder,
+        body: Box<dyn FnOnce() + Send + 'static>,
+    ) -> io::Result<()> {
+        self.0.push(builder.spawn(body)?);
+        Ok(())
+    }
+}
+
+impl<E: Send + Sync + 'static> Plan<'static, E> {
+    /// Starts on threads of its own. On an error, all that were started are gone again.
+    pub(crate) fn start_detached(
+        self,
+        outside: usize,
+    ) -> Result<(Started<'static, 'static>, Vec<JoinHandle<()>>), BuildError> {
+        let mut threads = Detached::default();
+        match self.start(&mut threads, None, outside) {
+            Ok(started) => Ok((started, threads.0)),
+            Err(error) => {
+                for thread in threads.0 {
+                    let _ended = thread.join();
+                }
+                Err(error)
+            }
+        }
+    }
 }

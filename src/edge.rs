@@ -129,10 +129,17 @@ impl<'env, T> Tx<'env, T> {
     #[inline]
     pub(crate) fn try_send(&mut self, item: T) -> Result<(), T> {
         match &mut self.to {
-            To::Spsc(producer) => producer.write(item).map_err(|full| full.0)?,
-            To::Mpmc(producer) => producer
-                .try_push(item)
-                .map_err(|error| error.into_inner())?,
+            To::Spsc(producer) => {
+                if !producer.has_room() {
+                    return Err(item);
+                }
+                producer.write(item);
+            }
+            To::Mpmc(producer) => {
+                producer
+                    .try_push(item)
+                    .map_err(|error| error.into_inner())?;
+            }
             To::Window {
                 placer,
                 ticket,
@@ -472,23 +479,33 @@ impl<T> Rx<T> {
         }
     }
 
-    /// Takes a job that [`Rx::fill`] promised, and its ticket. Its slot is given back by
-    /// [`Rx::release`] at the latest.
+    /// The ticket of the job that [`Rx::take`] would take, if there is one for this end.
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<(usize, T)> {
-        let (ticket, item) = match &mut self.from {
-            From::Spsc(consumer) => {
-                let ticket = consumer.position();
-                (ticket, consumer.take()?)
-            }
-            From::Mpmc(hand) => hand.take()?,
-            From::Window(taker) => {
-                let ticket = taker.position();
-                (ticket, taker.try_pop()?)
-            }
-        };
+    pub(crate) fn ticket(&mut self) -> Option<usize> {
+        match &mut self.from {
+            From::Spsc(consumer) => (consumer.available() > 0).then(|| consumer.position()),
+            From::Mpmc(hand) => hand.ticket(),
+            From::Window(taker) => taker.ticket(),
+        }
+    }
+
+    /// Takes the job that [`Rx::ticket`] announced; without an `Option` around it, so that it moves only
+    /// once. Its slot is given back by [`Rx::release`] at the latest.
+    #[inline]
+    pub(crate) fn take(&mut self, ticket: usize) -> T {
         self.first.get_or_insert(ticket);
-        Some((ticket, item))
+        match &mut self.from {
+            From::Spsc(consumer) => consumer.take(),
+            From::Mpmc(hand) => hand.take(),
+            From::Window(taker) => taker.take(),
+        }
+    }
+
+    /// [`Rx::ticket`] and [`Rx::take`] for those who do not ask for the ticket.
+    #[inline]
+    pub(crate) fn try_take(&mut self) -> Option<T> {
+        let ticket = self.ticket()?;
+        Some(self.take(ticket))
     }
 
     /// Gives back the slots of what was taken, and calls who waits for room.

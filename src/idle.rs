@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
-use crate::sync::{spin_hint, yield_thread};
+use crate::sync::{IS_MODEL, spin_hint, yield_thread};
 
 /// The next thing to do while there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,11 @@ enum Choice {
 impl Idle {
     /// How long the default strategy stays awake after the last work: long enough that work which
     /// comes every 500 µs never meets a parked worker, short enough that idling costs nothing.
-    pub const HOT: Duration = Duration::from_millis(1);
+    pub const HOT: Duration = if IS_MODEL {
+        Duration::ZERO
+    } else {
+        Duration::from_millis(1)
+    };
 
     /// Spin, then yield, then park once there was no work for [`Idle::HOT`]. With more busy threads than
     /// cores it goes to yielding almost at once. The default.
@@ -141,9 +145,9 @@ impl Backoff {
     /// Hints a round: 8 × 9 ns is less than a cache line's trip to another core and back (120 ns).
     const HINTS: u32 = 8;
     /// Rounds before yielding: about 20 µs, several times what a preempted neighbour's yield takes.
-    const ROUNDS: u32 = 256;
+    const ROUNDS: u32 = if IS_MODEL { 0 } else { 256 };
     /// Rounds before yielding when others want the core: one trip of a cache line and back.
-    const ROUNDS_CROWDED: u32 = 2;
+    const ROUNDS_CROWDED: u32 = if IS_MODEL { 0 } else { 2 };
 
     fn new(hot: Duration, crowded: bool) -> Self {
         let spins = if crowded {

@@ -12,6 +12,9 @@ mod executor;
 mod idle;
 mod lifecycle;
 mod lot;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model;
 mod pipeline;
 mod placement;
 mod plan;
@@ -30,9 +33,10 @@ pub use error::{
 };
 pub use idle::{Idle, IdleStrategy, Step};
 pub use pipeline::{
-    Builder, Dispatcher, Ends, Handle, Instances, Pipeline, Receiver, Report, Sealed, StillRunning,
+    Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Sealed,
+    StillRunning,
 };
 pub use placement::{Placement, WorkerPlacement};
-pub use pool::{Pool, PoolBuilder, Scope};
 pub use policy::{FailFast, Outcome, PerJob, Policy};
+pub use pool::{Pool, PoolBuilder, Scope};
 pub use stage::{Context, Flow, Outlet, Stage, Token};

@@ -9,11 +9,16 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use crate::event::{Event, light_fence};
-use crate::sync::{AtomicUsize, Relaxed};
+use crate::sync::{AtomicUsize, IS_MODEL, Relaxed};
 
 /// A poll that lasts this long lets others take the rest of its worker's duties over: less than what a
 /// wake costs the sleeper (27–57 µs), far more than a poll of short jobs (2 µs).
-pub(crate) const LONG_POLL: Duration = Duration::from_micros(20);
+/// There is no time in a model: there no poll is long, and nobody watches.
+pub(crate) const LONG_POLL: Duration = if IS_MODEL {
+    Duration::MAX
+} else {
+    Duration::from_micros(20)
+};
 /// A backlog from which a second worker is worth its cache misses.
 pub(crate) const BACKLOG: usize = 32;
 /// How often the watcher looks at first, and at the least.
@@ -109,7 +114,8 @@ impl Lot {
     ) -> Awake {
         // Relaxed: the event's heavy fence orders this before what `ready` reads.
         self.asleep.fetch_add(1, Relaxed);
-        let watches = worker < self.floating
+        let watches = !IS_MODEL
+            && worker < self.floating
             && (0..self.berths.len()).any(|other| self.poll_of(other) % 2 == 1)
             && self
                 .watcher

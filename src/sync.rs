@@ -18,6 +18,18 @@ use std::{hint, sync, thread};
 pub(crate) use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 pub(crate) use sync::{Arc, Condvar, Mutex, MutexGuard};
 
+#[cfg(loom)]
+macro_rules! model_local {
+    ($(#[$doc:meta])* static $name:ident: $value:ty = const { $init:expr };) => {
+        loom::thread_local! { $(#[$doc])* static $name: $value = $init; }
+    };
+}
+/// One of each for every thread: in a model, for every thread of the model.
+#[cfg(loom)]
+pub(crate) use model_local as thread_local;
+#[cfg(not(loom))]
+pub(crate) use std::thread_local;
+
 macro_rules! atomics {
     ($($name:ident: $value:ty),*) => {$(
         /// The facade's atomic of this width.

@@ -2,6 +2,7 @@
 //! knows (a core that is not allowed, too many workers), by its `BuildError`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringmill::Idle;
@@ -35,6 +36,11 @@ pub(crate) enum Workload {
     Digest(DigestArgs),
     /// Serialise and parse a map of 100 entries, three times a job
     Json(JsonArgs),
+    /// Decode a market data feed, keep its order books, report every change of a top of book
+    ///
+    /// NASDAQ TotalView-ITCH 5.0, from a file as NASDAQ publishes them or made up. Checked in the same
+    /// run against one loop on one thread.
+    Ticks(TicksArgs),
 }
 
 /// `ringmill run digest`.
@@ -53,6 +59,29 @@ pub(crate) struct JsonArgs {
     /// How many maps go through the three stages
     #[arg(long, value_name = "J", default_value = "1000", value_parser = at_least_one)]
     pub(crate) jobs: usize,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// `ringmill run ticks`.
+#[derive(Debug, Args)]
+pub(crate) struct TicksArgs {
+    /// A file of ITCH messages, decompressed [default: messages made up from --seed]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["symbols", "seed"])]
+    pub(crate) input: Option<PathBuf>,
+    /// How many messages; of a file, the first so many [default: 1000000, of a file all]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) messages: Option<usize>,
+    /// How many symbols are traded
+    #[arg(long, value_name = "S", default_value_t = 500)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) symbols: u16,
+    /// Messages offered per second, whose latency is then measured [default: as fast as they go]
+    #[arg(long, value_name = "R", value_parser = at_least_one)]
+    pub(crate) rate: Option<usize>,
+    /// Where the random numbers start: the same seed gives the same messages
+    #[arg(long, value_name = "X", default_value_t = 1)]
+    pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }

@@ -5,6 +5,7 @@
 mod args;
 mod exit;
 mod interrupt;
+mod itch;
 mod progress;
 mod report;
 mod run;

@@ -94,7 +94,7 @@ impl<E> Handle<E> {
     }
 
     /// Waits for the end, at most until `deadline`.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         while !self.is_finished() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;

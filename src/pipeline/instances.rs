@@ -192,12 +192,20 @@ impl Hasher for Mix {
         }
     }
 
-    fn write_u64(&mut self, word: u64) {
-        self.mix(word);
+    fn write_u8(&mut self, word: u8) {
+        self.mix(u64::from(word));
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.mix(u64::from(word));
     }
 
     fn write_u32(&mut self, word: u32) {
         self.mix(u64::from(word));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
     }
 
     fn write_usize(&mut self, word: usize) {

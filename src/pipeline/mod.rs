@@ -15,7 +15,7 @@ mod relay;
 pub(crate) mod run;
 pub(crate) mod start;
 
-pub use builder::Builder;
+pub use builder::{Builder, Many, One};
 pub use dispatcher::Dispatcher;
 pub use handle::{Handle, Pipeline, Report, StillRunning};
 pub use instances::Instances;

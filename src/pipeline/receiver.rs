@@ -109,7 +109,7 @@ where
         if results.len() > before {
             self.rx.fill(max - 1);
             while results.len() - before < max {
-                let Some((_, result)) = self.rx.take() else {
+                let Some(result) = self.rx.try_take() else {
                     break;
                 };
                 results.push(result);
@@ -124,9 +124,9 @@ where
         if self.rx.fill(1) == 0 {
             return None;
         }
-        let taken = self.rx.take();
+        let taken = self.rx.try_take();
         self.rx.release();
-        taken.map(|(_, result)| result)
+        taken
     }
 
     #[cold]

@@ -75,10 +75,7 @@ impl<T, E> Relay<'_, T, E> {
             self.abandon(jobs);
         } else {
             while *jobs < BUDGET {
-                let next = self
-                    .held
-                    .take()
-                    .or_else(|| self.rx.take().map(|(_, item)| item));
+                let next = self.held.take().or_else(|| self.rx.try_take());
                 let Some(item) = next else { break };
                 self.held = self.tx.try_send(item).err();
                 if self.held.is_some() {
@@ -91,11 +88,7 @@ impl<T, E> Relay<'_, T, E> {
     }
 
     fn abandon(&mut self, jobs: &mut usize) {
-        while let Some(item) = self
-            .held
-            .take()
-            .or_else(|| self.rx.take().map(|(_, item)| item))
-        {
+        while let Some(item) = self.held.take().or_else(|| self.rx.try_take()) {
             *jobs += 1;
             if self.is_exit {
                 self.tally.discard();

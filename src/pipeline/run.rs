@@ -223,7 +223,7 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
         let count = rx.fill(BUDGET);
         guard.call(|| {
             while taken < count {
-                let Some((_, result)) = rx.take() else { break };
+                let Some(result) = rx.try_take() else { break };
                 taken += 1;
                 each(result);
             }

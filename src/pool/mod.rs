@@ -5,7 +5,7 @@
 //! batches inside batches cannot deadlock.
 
 mod batch;
-mod board;
+pub(crate) mod board;
 mod scope;
 
 use std::convert::Infallible;

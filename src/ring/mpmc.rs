@@ -358,8 +358,8 @@ impl<T> Consumer<T> {
     pub fn drain(&self, limit: usize, mut each: impl FnMut(T)) -> usize {
         let mut hand = Hand::new(self.clone());
         let count = hand.fill(|_| limit);
-        while let Some((_, item)) = hand.take() {
-            each(item);
+        while hand.ticket().is_some() {
+            each(hand.take());
         }
         count
     }
@@ -496,15 +496,20 @@ impl<T> Hand<T> {
         distance(self.next, self.end)
     }
 
-    /// The next item and the word of its position: the order in which the ring was pushed.
+    /// The word of the next item's position: its place in the order in which the ring was pushed.
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<(usize, T)> {
-        (self.next != self.end).then(|| {
-            let word = self.next;
-            self.next = word.wrapping_add(STEP);
-            // SAFETY: `fill` claimed `next..end`, and `next` has moved past `word`: taken once.
-            (word, unsafe { self.consumer.shared.take(word) })
-        })
+    pub(crate) fn ticket(&self) -> Option<usize> {
+        (self.next != self.end).then_some(self.next)
+    }
+
+    /// Takes the next item and gives its slot back. For a hand that is not empty; panics otherwise.
+    #[inline]
+    pub(crate) fn take(&mut self) -> T {
+        assert!(self.next != self.end, "a take from an empty hand");
+        let word = self.next;
+        self.next = word.wrapping_add(STEP);
+        // SAFETY: `fill` claimed `next..end`, and `next` has moved past `word`: taken once.
+        unsafe { self.consumer.shared.take(word) }
     }
 
     pub(crate) fn consumer(&self) -> &Consumer<T> {
@@ -514,6 +519,6 @@ impl<T> Hand<T> {
 
 impl<T> Drop for Hand<T> {
     fn drop(&mut self) {
-        drop_each(|| self.take().map(|(_, item)| item));
+        drop_each(|| self.ticket().map(|_| self.take()));
     }
 }

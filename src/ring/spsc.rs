@@ -119,9 +119,12 @@ impl<T> Producer<T> {
     /// until this producer pushes.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), Full<T>> {
-        let pushed = self.write(item);
+        if !self.has_room() {
+            return Err(Full(item));
+        }
+        self.write(item);
         self.publish();
-        pushed
+        Ok(())
     }
 
     /// Pushes items until the ring is full or `items` ends, and returns how many. An item is asked for
@@ -138,26 +141,22 @@ impl<T> Producer<T> {
         let mut count = 0;
         while batch.0.has_room() {
             let Some(item) = items.next() else { break };
-            if batch.0.write(item).is_err() {
-                break; // Cannot be: only this end takes room away.
-            }
+            batch.0.write(item);
             count += 1;
         }
         count
     }
 
-    /// Puts one item in without making it visible; [`Producer::publish`] does that.
+    /// Puts one item in without making it visible; [`Producer::publish`] does that. For a ring that
+    /// [`has_room`](Producer::has_room); panics otherwise.
     #[inline]
-    pub(crate) fn write(&mut self, item: T) -> Result<(), Full<T>> {
-        if !self.has_room() {
-            return Err(Full(item));
-        }
+    pub(crate) fn write(&mut self, item: T) {
+        assert!(self.has_room(), "a write into a full ring");
         let this = &mut *self.0;
         let index = this.cursors.index(this.tail);
         // SAFETY: I2, `has_room` saw `tail < released + capacity`: the slot is the producer's and empty.
         unsafe { this.shared.slots[index].write(item) };
         this.tail = this.tail.wrapping_add(STEP);
-        Ok(())
     }
 
     /// Makes everything written so far visible.
@@ -254,9 +253,11 @@ impl<T> Consumer<T> {
     /// looked; the producer may push right after. It is the end only if [`Consumer::is_ended`] says so.
     #[inline]
     pub fn try_pop(&mut self) -> Option<T> {
-        let item = self.take();
-        self.release();
-        item
+        (self.available() > 0).then(|| {
+            let item = self.take();
+            self.release();
+            item
+        })
     }
 
     /// Pops up to `limit` items into `each`, oldest first, and returns how many. Slots are given back
@@ -271,26 +272,22 @@ impl<T> Consumer<T> {
         let batch = Release(self);
         let count = batch.0.available().min(limit);
         for _ in 0..count {
-            match batch.0.take() {
-                Some(item) => each(item),
-                None => break, // Cannot be: only this end takes items away.
-            }
+            each(batch.0.take());
         }
         count
     }
 
-    /// Takes the oldest item without giving its slot back; [`Consumer::release`] does that.
+    /// Takes the oldest item without giving its slot back; [`Consumer::release`] does that. For a ring with
+    /// something [`available`](Consumer::available); panics otherwise.
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<T> {
-        if self.available() == 0 {
-            return None;
-        }
+    pub(crate) fn take(&mut self) -> T {
+        assert!(self.available() > 0, "a take from an empty ring");
         let this = &mut *self.0;
         let index = this.cursors.index(this.head);
         this.head = this.head.wrapping_add(STEP);
         // SAFETY: I1 and I2, `available` saw `head < published`: the slot is the consumer's and holds a
         // value, and `head` has moved past it, so it is taken once.
-        Some(unsafe { this.shared.slots[index].take() })
+        unsafe { this.shared.slots[index].take() }
     }
 
     /// The position of the next item, as a word.

@@ -199,28 +199,32 @@ pub(crate) struct Taker<T> {
 }
 
 impl<T> Taker<T> {
-    /// The next result in ticket order.
-    pub(crate) fn try_pop(&mut self) -> Option<T> {
+    /// The ticket of the next result in their order, if it is there; steps over gaps.
+    pub(crate) fn ticket(&mut self) -> Option<usize> {
         loop {
-            let ticket = self.head;
-            let state = self.shared.state(ticket);
-            match state {
-                LAST | MORE => {
-                    // SAFETY: I3, the stamp gives the slot to the consumer; I1, it holds a value, and
-                    // the stamp set below says that it is out, so it is taken once.
-                    let item = unsafe { self.shared.cell(ticket).slot.take() };
-                    if state == MORE {
-                        self.moved_from.get_or_insert(ticket);
-                        self.shared.set(ticket, ticket.wrapping_mul(2));
-                    } else {
-                        self.go_on();
-                    }
-                    return Some(item);
-                }
+            match self.shared.state(self.head) {
+                LAST | MORE => return Some(self.head),
                 GAP => self.go_on(),
                 _ => return None,
             }
         }
+    }
+
+    /// Takes the next result. Only when [`Taker::ticket`] has said that it is there; panics otherwise.
+    pub(crate) fn take(&mut self) -> T {
+        let ticket = self.head;
+        let state = self.shared.state(ticket);
+        assert!(matches!(state, LAST | MORE), "a take from an empty window");
+        // SAFETY: I3, the stamp gives the slot to the consumer; I1, it holds a value, and the stamp set
+        // below says that it is out, so it is taken once.
+        let item = unsafe { self.shared.cell(ticket).slot.take() };
+        if state == MORE {
+            self.moved_from.get_or_insert(ticket);
+            self.shared.set(ticket, ticket.wrapping_mul(2));
+        } else {
+            self.go_on();
+        }
+        item
     }
 
     /// Opens the slot for the ticket one lap later and moves to the next.
@@ -233,11 +237,6 @@ impl<T> Taker<T> {
         // ORDERING: Release. The slot is open before the window moves.
         // Pairs with: `Placer::room` (Acquire). Model: loom-tests/tests/window.rs::order.
         self.shared.cursors.head.store(self.head, Release);
-    }
-
-    /// The next ticket.
-    pub(crate) fn position(&self) -> usize {
-        self.head
     }
 
     /// Whether slots were opened since this was last asked, and if so, whether the window was full.

@@ -111,7 +111,9 @@ impl<T> Out<'_, T> {
         if self.tx.is_nowhere() {
             self.tally.discard();
         }
-        self.held = self.tx.try_send(item).err();
+        if let Err(item) = self.tx.try_send(item) {
+            self.held = Some(item);
+        }
         Ok(())
     }
 
@@ -212,13 +214,15 @@ where
         let count = self.rx.fill(self.pace.limit(self.rx.instances() > 1));
         let begun = self.pace.begin(count);
         let before = *jobs;
-        for nth in 1..=count {
+        let mut until_publication = self.pace.stride();
+        for _ in 0..count {
             if !self.out.tx.has_room() || self.executor.core.phase().drops_queued() {
                 break;
             }
-            let Some((ticket, item)) = self.rx.take() else {
+            let Some(ticket) = self.rx.ticket() else {
                 break;
             };
+            let item = self.rx.take(ticket);
             self.rx.release();
             self.parts.tallies[0].start();
             self.out.tx.begin(ticket);
@@ -227,8 +231,10 @@ where
             if !self.is_settled() {
                 break;
             }
-            if nth % self.pace.stride() == 0 {
+            until_publication -= 1;
+            if until_publication == 0 {
                 self.out.tx.publish();
+                until_publication = self.pace.stride();
             }
         }
         self.pace.end(begun, *jobs - before);
@@ -407,7 +413,8 @@ where
             self.ending = false;
         }
         self.rx.fill(usize::MAX);
-        while let Some((ticket, item)) = self.rx.take() {
+        while let Some(ticket) = self.rx.ticket() {
+            let item = self.rx.take(ticket);
             *jobs += 1;
             self.rx.release();
             self.parts.tallies[0].drop_one();

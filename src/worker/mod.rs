@@ -72,7 +72,7 @@ pub(crate) struct Worker<'env, 'own> {
     on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
 }
 
-thread_local! {
+crate::sync::thread_local! {
     /// The executors whose jobs are on this thread's stack.
     static INSIDE: RefCell<Vec<*const Core>> = const { RefCell::new(Vec::new()) };
 }

@@ -2,6 +2,7 @@
 
 mod digest;
 mod json;
+mod ticks;
 
 use std::fmt::Display;
 use std::io;
@@ -18,6 +19,7 @@ pub(crate) fn run(workload: &Workload, interrupt: &Interrupt) -> Exit {
     let ended = match workload {
         Workload::Digest(args) => digest::digest(args, interrupt),
         Workload::Json(args) => json::json(args, interrupt),
+        Workload::Ticks(args) => ticks::ticks(args, interrupt),
     };
     match ended {
         Err(Failure::Usage(error)) => {

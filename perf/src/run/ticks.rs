@@ -1,31 +1,242 @@
-//! `ringmill run ticks`: market data, decoded, applied to order books and priced.
+//! A feed handler: packets of ITCH messages are decoded, applied to order books by symbol, and every
+//! change of a top of book comes out. Checked against one fused loop over the same bytes.
 
-use std::path::PathBuf;
+mod feed;
+mod stages;
 
-use clap::Args;
+use std::fs;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
-use crate::args::{Flags, at_least_one};
+use hdrhistogram::Histogram;
+use ringmill::{Handle, Instances, RunError};
 
-/// `ringmill run ticks`.
-#[derive(Debug, Args)]
-pub(crate) struct TicksArgs {
-    /// A file of ITCH messages [default: messages made up from --seed]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["symbols", "seed"])]
-    pub(crate) input: Option<PathBuf>,
-    /// How many messages; of a file, the first so many [default: 1000000, of a file all]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub(crate) messages: Option<usize>,
-    /// How many symbols are traded
-    #[arg(long, value_name = "S", default_value_t = 100)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) symbols: u16,
-    /// Messages offered per second, whose latency is then measured [default: as fast as they go]
-    #[arg(long, value_name = "R", value_parser = at_least_one)]
-    pub(crate) rate: Option<usize>,
-    /// Where the random numbers start: the same seed gives the same messages
-    #[arg(long, value_name = "X", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// What every workload takes.
-    #[command(flatten)]
-    pub(crate) flags: Flags,
+use crate::args::{Placement, TicksArgs};
+use crate::exit::{Exit, Failure, say};
+use crate::interrupt::Interrupt;
+use crate::itch::{Books, FinalState, Messages, Plan, StreamError, generate};
+use crate::progress::Progress;
+use crate::report::{Latency, Report};
+use feed::{Packet, Packets};
+use stages::{Book, Change, Decode, Seen, Shelf, Tick, merge};
+
+/// Messages or packets that wait in a ring.
+const CAPACITY: usize = 1024;
+
+/// Messages made up where nobody says how many.
+const MESSAGES: usize = 1_000_000;
+
+/// Runs the input through the executor, then through one loop.
+pub(super) fn ticks(args: &TicksArgs, interrupt: &Interrupt) -> Result<Exit, Failure> {
+    let input = input(args)?;
+    let messages = args.messages.unwrap_or(usize::MAX);
+    let shelf = Shelf::default();
+    let mut seen = Seen::default();
+    let (handle, wall, latency) = match args.rate {
+        None => {
+            let (handle, wall) = saturate(args, interrupt, &input, messages, &shelf, &mut seen)?;
+            (handle, wall, None)
+        }
+        Some(rate) => {
+            let pace = Pace::new(rate);
+            offer(args, interrupt, &input, messages, pace, &shelf, &mut seen)?
+        }
+    };
+
+    let jobs = handle.counters().stage("book").map_or(0, |stage| stage.finished);
+    let bytes = input.len() as u64;
+    let mut report = Report::new("ticks", &handle, (jobs, bytes), wall);
+    report.latency_ns = latency;
+    if interrupt.pressed() {
+        return Ok(print(args, &report));
+    }
+    let (expected, sequential) = sequential(&input, messages)?;
+    if args.rate.is_none() {
+        report.compare(sequential);
+    }
+    let same_books = merge(&shelf).is_some_and(|state| state == expected);
+    report.verified = Some(same_books && seen.equals(&expected));
+    let printed = print(args, &report);
+    if report.verified == Some(false) {
+        say("error: the books or their changes are not those of the sequential loop");
+        return Ok(Exit::Failed);
+    }
+    Ok(printed)
+}
+
+fn print(args: &TicksArgs, report: &Report) -> Exit {
+    if args.flags.json {
+        super::print_json(report)
+    } else {
+        super::print_text(&format!("{report}\n"))
+    }
+}
+
+fn input(args: &TicksArgs) -> Result<Vec<u8>, Failure> {
+    let Some(path) = &args.input else {
+        let messages = args.messages.unwrap_or(MESSAGES);
+        let plan = Plan { seed: args.seed, messages, symbols: args.symbols.into() };
+        return generate(&plan).map_err(|error| Failure::Usage(error.to_string()));
+    };
+    fs::read(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+}
+
+/// Ends the builder given by `run`ning it with what follows, whatever the placement makes its type.
+macro_rules! placed {
+    ($args:expr, $builder:expr, $shelf:expr, $run:ident($($with:expr),*)) => {{
+        let flags = &$args.flags;
+        let shelf = $shelf;
+        let by_symbol = |tick: &Tick| tick.message.locate();
+        let decode = |_: &_| Decode::new();
+        let book = |_: &_| Book::new(shelf);
+        match flags.placement {
+            Placement::Floating => $builder
+                .stage("decode", Instances::new(1), decode)
+                .stage("book", Instances::new(flags.workers()).keyed(by_symbol), book)
+                .$run($($with),*),
+            Placement::Bound => $builder
+                .stage("decode", Instances::bound(flags.bound_cores().into_iter().take(1)), decode)
+                .stage("book", Instances::bound(flags.bound_cores()).keyed(by_symbol), book)
+                .$run($($with),*),
+            Placement::Fused => $builder
+                .stage("decode", Instances::new(1), decode)
+                .then("book", book)
+                .$run($($with),*),
+        }
+    }};
+}
+
+/// As fast as it goes.
+fn saturate(
+    args: &TicksArgs,
+    interrupt: &Interrupt,
+    input: &[u8],
+    messages: usize,
+    shelf: &Shelf,
+    seen: &mut Seen,
+) -> Result<(Handle<StreamError>, Duration), Failure> {
+    let builder = super::builder::<StreamError, Packet>(&args.flags, CAPACITY);
+    let handle = builder.handle();
+    interrupt.steer(handle.clone());
+    let progress = Progress::new("packets", false);
+    let mut packets = Packets::new(input, messages, usize::MAX);
+    let feed = std::iter::from_fn(|| {
+        let next = packets.next();
+        progress.step();
+        if let Some(error) = packets.error.take() {
+            // What was cut before it is lost with the rest: the input is not what it should be.
+            let _first = handle.set_err(StreamError::Frame(error));
+        }
+        next
+    });
+    let start = Instant::now();
+    let ended = placed!(args, builder, shelf, run(feed, |change: Change| seen.record(&change.top)));
+    let wall = start.elapsed();
+    drop(progress);
+    super::settle(ended)?;
+    Ok((handle, wall))
+}
+
+/// When messages are due.
+#[derive(Clone, Copy)]
+struct Pace {
+    rate: f64,
+}
+
+impl Pace {
+    fn new(rate: usize) -> Self {
+        Self { rate: rate as f64 }
+    }
+
+    /// When message `nth` is due, in nanoseconds since the start.
+    fn due(self, nth: usize) -> u64 {
+        Duration::from_secs_f64(nth as f64 / self.rate).as_nanos().try_into().unwrap_or(u64::MAX)
+    }
+}
+
+fn since(start: Instant) -> u64 {
+    start.elapsed().as_nanos().try_into().unwrap_or(u64::MAX)
+}
+
+/// Open loop: each message is a packet of its own, offered when it is due, however far the executor is; its
+/// latency counts from then.
+fn offer(
+    args: &TicksArgs,
+    interrupt: &Interrupt,
+    input: &[u8],
+    messages: usize,
+    pace: Pace,
+    shelf: &Shelf,
+    seen: &mut Seen,
+) -> Result<(Handle<StreamError>, Duration, Option<Latency>), Failure> {
+    // A started executor borrows nothing: the input and the shelf live as long as the process, which ends
+    // right after.
+    let input: &'static [u8] = Box::leak(input.to_vec().into_boxed_slice());
+    let own: &'static Shelf = Box::leak(Box::default());
+    let builder = super::builder::<StreamError, Packet<'static>>(&args.flags, CAPACITY);
+    let handle = builder.handle();
+    interrupt.steer(handle.clone());
+    let started = placed!(args, builder, own, start());
+    let (mut dispatcher, receiver, pipeline) =
+        started.map_err(|error| Failure::Usage(error.to_string()))?;
+    let start = Instant::now();
+    let mut histogram = Histogram::<u64>::new_with_max(3_600_000_000_000, 3).map_err(|error| Failure::Job(error.to_string()))?;
+    let fed = std::thread::scope(|scope| {
+        let feeder = scope.spawn(move || {
+            let mut packets = Packets::new(input, messages, 1);
+            let mut nth = 0;
+            for packet in packets.by_ref() {
+                let due = pace.due(nth);
+                nth += 1;
+                while since(start) < due {
+                    std::hint::spin_loop();
+                }
+                if dispatcher.dispatch(Packet { due, ..packet }).is_err() {
+                    break; // Closed or failed; `join` says which.
+                }
+            }
+            packets.error
+        });
+        for change in receiver {
+            histogram.saturating_record(since(start).saturating_sub(change.due));
+            seen.record(&change.top);
+        }
+        feeder.join()
+    });
+    let wall = start.elapsed();
+    if let Ok(Some(error)) = fed {
+        return Err(Failure::Job(error.to_string()));
+    }
+    super::settle(pipeline.join().map_err(RunError::Join))?;
+    shelf.lock().unwrap_or_else(PoisonError::into_inner).extend(
+        own.lock().unwrap_or_else(PoisonError::into_inner).drain(..),
+    );
+    let at = |quantile| histogram.value_at_quantile(quantile);
+    let latency = Latency {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: histogram.max(),
+    };
+    Ok((handle, wall, Some(latency)))
+}
+
+/// The fastest form on one thread: one fused loop, no queue, no copy.
+fn sequential(input: &[u8], messages: usize) -> Result<(FinalState, Duration), Failure> {
+    let start = Instant::now();
+    let mut books = Books::new();
+    let mut seen = Seen::default();
+    for message in Messages::new(input).take(messages) {
+        let message = message.map_err(|error| Failure::Job(error.to_string()))?;
+        if let Some(top) = books.apply(&message) {
+            seen.record(&top);
+        }
+    }
+    let state = books.final_state();
+    let wall = start.elapsed();
+    if !seen.equals(&state) {
+        return Err(Failure::Job("the sequential loop contradicts itself".to_string()));
+    }
+    Ok((state, wall))
 }

@@ -1,0 +1,114 @@
+//! The feed's side: packets of whole messages, cut from a stream in memory.
+
+use crate::itch::frame::{Frame, FrameError, Frames};
+
+/// Bytes of messages in one packet at the most: what fits into one UDP datagram on Ethernet, which is how
+/// the exchange sends them.
+const PACKET: usize = 1400;
+
+/// A run of framed messages: one job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet<'a> {
+    /// Where its first length prefix lies in the input.
+    pub(super) offset: usize,
+    /// Length prefixes and messages.
+    pub(super) bytes: &'a [u8],
+    /// When it was due, in nanoseconds since the run's start; 0 where nothing is due at any time.
+    pub(super) due: u64,
+}
+
+impl<'a> Packet<'a> {
+    /// Its messages, with their offsets in the input.
+    pub(super) fn frames(self) -> impl Iterator<Item = Frame<'a>> {
+        // The framing was checked when the packet was cut.
+        Frames::new(self.bytes)
+            .flatten()
+            .map(move |frame| Frame { offset: self.offset + frame.offset, ..frame })
+    }
+}
+
+/// Cuts an input into packets of up to `most` messages. Ends after `messages`, or at an error, which is
+/// then in `error`.
+pub(super) struct Packets<'a> {
+    input: &'a [u8],
+    frames: Frames<'a>,
+    left: usize,
+    most: usize,
+    /// A frame that did not fit into the last packet.
+    next: Option<Frame<'a>>,
+    pub(super) error: Option<FrameError>,
+}
+
+impl<'a> Packets<'a> {
+    pub(super) fn new(input: &'a [u8], messages: usize, most: usize) -> Self {
+        Self { input, frames: Frames::new(input), left: messages, most, next: None, error: None }
+    }
+
+    fn frame(&mut self) -> Option<Frame<'a>> {
+        if let Some(frame) = self.next.take() {
+            return Some(frame);
+        }
+        if self.left == 0 || self.error.is_some() {
+            return None;
+        }
+        match self.frames.next()? {
+            Ok(frame) => {
+                self.left -= 1;
+                Some(frame)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Packet<'a>;
+
+    fn next(&mut self) -> Option<Packet<'a>> {
+        let first = self.frame()?;
+        let start = first.offset - 2; // The length prefix.
+        let mut end = first.offset + first.bytes.len();
+        for _ in 1..self.most {
+            let Some(frame) = self.frame() else { break };
+            let with = frame.offset + frame.bytes.len();
+            if with - start > PACKET {
+                self.next = Some(frame);
+                break;
+            }
+            end = with;
+        }
+        Some(Packet { offset: start, bytes: &self.input[start..end], due: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::itch::{Plan, generate};
+
+    #[test]
+    fn packets_hold_every_message_once() {
+        let input = generate(&Plan { seed: 3, messages: 2000, symbols: 20 }).unwrap();
+        for (messages, most) in [(usize::MAX, usize::MAX), (usize::MAX, 1), (777, usize::MAX)] {
+            let packets: Vec<_> = Packets::new(&input, messages, most).collect();
+            assert!(packets.iter().all(|packet| packet.bytes.len() <= PACKET));
+            let mut frames = packets.iter().flat_map(|packet| packet.frames());
+            for expected in Frames::new(&input).flatten().take(messages) {
+                assert_eq!(frames.next(), Some(expected));
+            }
+            assert!(frames.next().is_none());
+        }
+    }
+
+    #[test]
+    fn a_truncated_stream_ends_with_its_error() {
+        let input = generate(&Plan { seed: 3, messages: 100, symbols: 5 }).unwrap();
+        let cut = &input[..input.len() - 5];
+        let mut packets = Packets::new(cut, usize::MAX, usize::MAX);
+        while packets.next().is_some() {}
+        assert!(matches!(packets.error, Some(FrameError::TruncatedMessage { .. })));
+    }
+}

@@ -278,6 +278,7 @@ impl<'env, T> Tx<'env, T> {
             }
             To::Lanes { lanes, route } => {
                 let lane = route(&item);
+                self.full_lane = lane;
                 lanes[lane].dispatch(item)
             }
             // A mouth is one of the above.
@@ -320,11 +321,11 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
-    /// Whether a dispatch might get in; the exact lane is known only with the job.
+    /// Whether the job that was refused last would get in.
     pub(crate) fn may_dispatch(&self) -> bool {
         match &self.to {
             To::Mpmc(producer) => producer.has_room(),
-            To::Lanes { lanes, .. } => lanes.iter().any(Tx::may_dispatch),
+            To::Lanes { lanes, .. } => lanes[self.full_lane].may_dispatch(),
             To::Spsc(_) | To::Window { .. } | To::Nowhere => false,
         }
     }
@@ -471,12 +472,37 @@ impl<T> Rx<T> {
                     })
                 };
                 let held = hand.fill(|head| share.min(room(head)));
-                if held > 0 && hand.consumer().has_published() {
-                    self.siblings.published(|| published);
-                }
+                self.tell_siblings(held, published);
                 held
             }
         }
+    }
+
+    /// [`Rx::fill`] of all there is, for dropping: no share, and no window to keep.
+    pub(crate) fn fill_to_drop(&mut self) {
+        if let From::Mpmc(hand) = &mut self.from {
+            let held = hand.fill(|_| usize::MAX);
+            self.tell_siblings(held, 0);
+        }
+    }
+
+    /// Calls the other instances for what was left to them: jobs, or the end, which nobody else will tell
+    /// them of if the last job was taken here.
+    #[inline]
+    fn tell_siblings(&mut self, held: usize, published: usize) {
+        let From::Mpmc(hand) = &self.from else { return };
+        if held > 0 && self.instances > 1 {
+            if hand.consumer().has_published() {
+                self.siblings.published(|| published);
+            } else if hand.consumer().is_ended() {
+                self.siblings.ended();
+            }
+        }
+    }
+
+    /// Whether a poll may claim more than once: where a claim takes only one job.
+    pub(crate) fn claims_singly(&self) -> bool {
+        matches!(&self.from, From::Mpmc(hand) if hand.claims_singly())
     }
 
     /// The ticket of the job that [`Rx::take`] would take, if there is one for this end.
@@ -513,8 +539,8 @@ impl<T> Rx<T> {
     pub(crate) fn release(&mut self) {
         if let From::Window(taker) = &mut self.from {
             // Gaps are stepped over also when nothing came.
-            if let Some(was_full) = taker.moved() {
-                self.call.given_back(|| was_full);
+            if let Some(from) = taker.moved() {
+                self.call.given_back(|| taker.was_full(from));
             }
             self.first = None;
             return;
@@ -565,8 +591,12 @@ impl<T> Rx<T> {
 
 /// What anybody may see of a duty's input.
 pub(crate) trait InputPeek: Send + Sync {
-    /// Published jobs, about; 0 only if there is none to take.
+    /// Published jobs that may be taken, about; 0 only if there is none.
     fn backlog(&self) -> usize;
+    /// Whether there are jobs to drop; also those that may not be taken yet.
+    fn has_waiting(&self) -> bool {
+        self.backlog() > 0
+    }
     /// Whether there is something to do about the end of input.
     fn is_at_end(&self) -> bool;
 }
@@ -615,11 +645,14 @@ impl<T: Send> InputPeek for MpmcInput<T> {
             // Pairs with: `Taker::go_on` (Release). Model: loom-tests/tests/window.rs::order.
             distance(window.head.load(Acquire), next) >= window.capacity()
         });
-        if gated || !self.consumer.has_published() {
+        if gated || !self.has_waiting() {
             0
         } else {
             self.consumer.len().max(1)
         }
+    }
+    fn has_waiting(&self) -> bool {
+        self.consumer.has_published()
     }
     fn is_at_end(&self) -> bool {
         if let Some(core) = &self.mouth

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A ring that cannot be made.
@@ -453,6 +454,31 @@ impl Payload {
     /// Takes the payload out, for `resume_unwind`; `None` if it has been taken before.
     pub fn take(&self) -> Option<Box<dyn Any + Send>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A payload may panic when it is dropped; that one is forgotten.
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if let Some(payload) = self.take() {
+            swallow(payload);
+        }
+    }
+}
+
+/// Drops a panic's payload, whatever its drop does.
+pub(crate) fn swallow(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+}
+
+/// Keeps the first of several payloads.
+pub(crate) fn keep_first(first: &mut Option<Box<dyn Any + Send>>, payload: Box<dyn Any + Send>) {
+    if first.is_none() {
+        *first = Some(payload);
+    } else {
+        swallow(payload);
     }
 }
 

@@ -58,8 +58,7 @@ impl Event {
         let epoch = self.word.fetch_add(1, Relaxed) & !SLEEPERS;
         heavy_fence();
         if ready() {
-            self.leave(epoch);
-            return false;
+            return !self.leave(epoch);
         }
         let mut guard = lock(&self.lock);
         while self.is_epoch(epoch) {

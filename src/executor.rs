@@ -73,9 +73,12 @@ impl<E> Executor<E> {
     /// # Errors
     /// The fault back, if it is not.
     pub(crate) fn fail(&self, fault: Fault<E>) -> Result<(), Arc<Fault<E>>> {
-        self.lifecycle.set_error(Arc::new(fault))?;
-        self.core.advance(Phase::Failed);
-        Ok(())
+        let set = self.lifecycle.set_error(Arc::new(fault));
+        // The loser may be ahead of the winner here, and must not go on either.
+        if set.is_ok() || self.lifecycle.error().is_some() {
+            self.core.advance(Phase::Failed);
+        }
+        set
     }
 
     /// A duty has ended. The last one's end is the executor's.

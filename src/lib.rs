@@ -1,4 +1,159 @@
 //! Ringmill: a lock-free ring-buffer executor for latency.
+//!
+//! Workers, one thread for each core that they are given, poll bounded rings; typed jobs go by value through
+//! typed [stages](stage), and come out as results. This page says how to build an executor, what to choose, how
+//! it ends, and what each of these costs. It is a [`Pipeline`] where jobs keep coming, and a [`Pool`] for
+//! batches over data that is there.
+//!
+//! # A pipeline
+//!
+//! ```text
+//!            ring            ring           ring            ring
+//! dispatch ─▶ │ ─▶ "decode" ─▶ │ ─▶ "book" ─▶ │ ─▶ "risk" ─▶ │ ─▶ receive
+//!            MPMC   two      MPMC   one     SPSC   one      SPSC
+//!                 instances        instance       instance
+//! ```
+//!
+//! [`Pipeline::builder`] takes stages in their order. Each has a name, [`Instances`], and a closure that builds
+//! the state of one instance. [`Builder::start`] gives three parts: the [`Dispatcher`] for those who have jobs,
+//! the [`Receiver`] for those who want results, and the [`Pipeline`], which owns the threads.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use ringmill::stage::{filter_map, map};
+//! use ringmill::{Instances, Pipeline};
+//!
+//! let (mut dispatcher, receiver, pipeline) = Pipeline::<Infallible>::builder::<u64>()
+//!     .stage("odd", Instances::new(1), |_| filter_map(|n: u64| (n % 2 == 1).then_some(n)))
+//!     .stage("square", Instances::new(2), |_| map(|n: u64| n * n))
+//!     .start()?;
+//! dispatcher.dispatch_all(0..10)?;
+//! dispatcher.done();
+//! let mut squares: Vec<u64> = receiver.collect();
+//! squares.sort_unstable(); // Two instances: whoever is first.
+//! assert_eq!(squares, [1, 9, 25, 49, 81]);
+//! pipeline.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where the jobs are at hand, [`Builder::run`] does without the three parts: the calling thread feeds, receives
+//! and works, and jobs and stages may borrow. Without results to receive, a pipeline ends in
+//! [`Builder::discard`] or [`Builder::fold`].
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use ringmill::{Instances, Pipeline, stage::map};
+//! let words = ["ring", "mill", "executor"];
+//! let mut letters = 0;
+//! Pipeline::<Infallible>::builder::<&str>()
+//!     .stage("count", Instances::new(2), |_| map(str::len))
+//!     .run(words, |length| letters += length)?;
+//! assert_eq!(letters, 16);
+//! # Ok::<(), ringmill::RunError<Infallible>>(())
+//! ```
+//!
+//! A full ring holds up whoever is before it, at last [`Dispatcher::dispatch`]: that is backpressure, and the
+//! only thing that bounds memory. Results that nobody takes hold up everything. A thread that dispatches more
+//! than the rings hold before it receives anything waits for itself; [`Dispatcher::try_dispatch`] says so
+//! instead, and `run` does both at once.
+//!
+//! # Which ring?
+//!
+//! A pipeline chooses by the number of instances at both ends: [`spsc`](ring::spsc) where both are one,
+//! [`mpmc`](ring::mpmc) otherwise and at the mouth, where a close must be decided against each push. So a stage
+//! of one instance is cheaper to reach than one of two, and two are worth it only where one core is not
+//! enough. [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
+//! kind of ring is how many items go with one publication, because each publication moves a cache line between
+//! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_all`] and
+//! [`Receiver::receive_many`] do the same at the ends.
+//!
+//! # Which placement?
+//!
+//! * **Floating**, [`Instances::new`]: workers share the duties out. Neighbouring stages have the same home
+//!   worker, so that at light load a job crosses cores once; other workers help where a backlog has grown or
+//!   the home has been inside one poll for 20 µs. Costs one claim a poll. The state is `Send`, because it
+//!   moves to whoever helps.
+//! * **Bound**, [`Instances::bound`]: one worker on one core, for life. The state is built there and may be
+//!   anything. Costs freedom: no one steps in when that core is busy. Instances of several stages that name
+//!   the same core share its worker.
+//! * **Fused**, [`Builder::then`]: the step is composed into the stage before. Costs no ring and no move, and
+//!   the two can no longer run at the same time.
+//!
+//! With several instances jobs overtake each other. [`Instances::ordered`] puts results back into the order of
+//! their jobs, within a window; [`Instances::keyed`] sends equal keys to the same instance.
+//! [`Handle::placement`] says which worker is where, and whether the system let it be pinned.
+//!
+//! # Which idle strategy?
+//!
+//! [`Idle::backoff`], the default, answers at once while there was work within the last millisecond, and costs
+//! nothing after; then a wake takes 27–57 µs. [`Idle::busy_spin`] never pays for a wake, and wants a core of its
+//! own for each thread: with more such threads than cores, nearly all time goes into waiting for those who
+//! are not running. [`Idle::yielding`] is the same on shared cores. [`Idle::parking`] is for jobs that are rare.
+//! Blocking calls idle in the same way as workers. Your own is an [`IdleStrategy`].
+//!
+//! # How it ends
+//!
+//! | call | new jobs | queued jobs | running jobs | results |
+//! |---|---|---|---|---|
+//! | [`Handle::close`], [`Dispatcher::done`], the last dispatcher dropped | [`Closed`](DispatchError::Closed) | are processed | finish | all are received |
+//! | [`Handle::stop`], the pipeline dropped | [`Stopped`](DispatchError::Stopped) | are dropped, and counted | finish | those with room go out, others are discarded, and counted |
+//! | a stage's error or panic, [`Handle::set_err`] | [`Failed`](DispatchError::Failed) | as stop | as stop | as stop |
+//! | the last receiver dropped | [`Closed`](DispatchError::Closed) | as stop | as stop | nobody wants them |
+//!
+//! Any of them, from any thread and from inside jobs, any number of times, in any order: the strongest holds,
+//! and failed is stronger than stopped, which is stronger than closed. Everyone who waits is woken; every
+//! refusal gives its job back. A running job is not interrupted, but can see that it should end:
+//! [`Token::is_stopped`]. The receiver ends once everything has ended and its ring is empty.
+//!
+//! [`Pipeline::join`] waits for the end, and has the first error. Dropping the pipeline stops it, so a pattern
+//! such as `let (dispatcher, receiver, _) = builder.start()?` stops it before it begins: give it a name.
+//!
+//! Inside a job, calls to the job's own executor never wait: `dispatch` acts as `try_dispatch`, `receive` as
+//! `try_receive`, and `join` is [`JoinError::InsideJob`].
+//!
+//! # Errors
+//!
+//! By default the first error or panic in a stage ends the pipeline ([`FailFast`]). After [`Builder::per_job`] it
+//! becomes the [`Outcome`] of its job, and the pipeline goes on; an instance that panicked gets a new state from
+//! its init closure. An executor that cannot be built is a [`BuildError`], and leaves nothing behind.
+//!
+//! ```
+//! use std::num::ParseIntError;
+//! use ringmill::{Fault, Instances, JoinError, Pipeline, RunError};
+//!
+//! let parse = || Pipeline::<ParseIntError>::builder::<&str>();
+//! let first = parse()
+//!     .stage("parse", Instances::new(1), |_| str::parse::<u8>)
+//!     .run(["1", "x", "3"], |_number| ());
+//! let Err(RunError::Join(JoinError::Failed(fault))) = first else { panic!("x is no number") };
+//! assert!(matches!(&*fault, Fault::Stage { stage, .. } if &**stage == "parse"));
+//!
+//! let mut outcomes = Vec::new();
+//! parse()
+//!     .per_job()
+//!     .stage("parse", Instances::new(1), |_| str::parse::<u8>)
+//!     .run(["1", "x", "3"], |outcome| outcomes.push(outcome.ok()))?;
+//! assert_eq!(outcomes, [Some(1), None, Some(3)]);
+//! # Ok::<(), RunError<ParseIntError>>(())
+//! ```
+//!
+//! # Counters
+//!
+//! [`Handle::counters`] is exact at every instant and for each stage: `dispatched = waiting + running + finished +
+//! dropped`. A counter has one writer and a cache line that it shares with no other instance's.
+//!
+//! # A pool
+//!
+//! A [`Pool`] runs batches: [`Pool::map`], [`Pool::for_each_mut`], and [`Pool::scope`] for tasks of any shape. They
+//! borrow, they nest, and their caller works too, so that they end even if no worker is free. A pool of workers
+//! for *typed jobs* is a pipeline of one stage.
+//!
+//! # Limits
+//!
+//! Nothing here is `async`: a call that waits blocks its thread, those whose names begin with `try` never do. With
+//! `panic = "abort"` there are no panics to report. A handle that is forgotten is never dropped: a forgotten
+//! dispatcher does not close. What is lock-free and what is not, platforms, and what is no part of the public
+//! API stand in the README. There are no features to choose.
 
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
@@ -40,3 +195,8 @@ pub use placement::{Placement, WorkerPlacement};
 pub use policy::{FailFast, Outcome, PerJob, Policy};
 pub use pool::{Pool, PoolBuilder, Scope};
 pub use stage::{Context, Flow, Outlet, Stage, Token};
+
+/// The examples in the README, so that they compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,7 +22,7 @@ use std::sync::{Arc as StdArc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 
-use crate::event::Event;
+use crate::event::{Event, light_fence};
 use crate::lot::Lot;
 use crate::sync::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Relaxed, Release};
 
@@ -95,6 +95,7 @@ impl Core {
     }
 
     pub(crate) fn wake_everybody(&self) {
+        light_fence(); // Who puts up the lot looks at the phase after it.
         if let Some(lot) = self.lot.get() {
             lot.wake_all();
         }

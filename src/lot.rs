@@ -21,8 +21,11 @@ pub(crate) const LONG_POLL: Duration = if IS_MODEL {
 };
 /// A backlog from which a second worker is worth its cache misses.
 pub(crate) const BACKLOG: usize = 32;
-/// How often the watcher looks at first, and at the least.
-const WATCH: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(16));
+/// How soon the watcher looks first, how often while others work, and when it falls asleep for good because
+/// nobody has for as long.
+const WATCH: Duration = Duration::from_millis(2);
+const WATCH_BUSY: Duration = Duration::from_millis(16);
+const WATCH_IDLE: Duration = Duration::from_millis(256);
 
 const NOBODY: usize = usize::MAX;
 
@@ -32,7 +35,7 @@ pub(crate) struct Lot {
     asleep: CachePadded<AtomicUsize>,
     /// How many have been woken and have not run yet.
     waking: AtomicUsize,
-    /// The one sleeper that looks after long polls.
+    /// The one sleeper that looks after long polls, unless it has not seen any for long.
     watcher: AtomicUsize,
     berths: Box<[CachePadded<Berth>]>,
     /// Berths from here on belong to workers that only poll duties bound to them.
@@ -47,13 +50,13 @@ struct Berth {
     polls: AtomicUsize,
 }
 
-/// Why a worker stopped sleeping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Awake {
-    /// There was something to do before it slept, or somebody woke it.
-    Called,
-    /// The watcher's time is up: look after the others.
-    Watch,
+/// What a watcher remembers from one nap to the next.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Nap {
+    /// The last one's length.
+    time: Duration,
+    /// The sum of all workers' polls when it began.
+    polls: usize,
 }
 
 impl Lot {
@@ -104,30 +107,19 @@ impl Lot {
         self.asleep.load(Relaxed) != 0
     }
 
-    /// Sleeps until called, unless `ready` already holds. While somebody is inside a poll, one sleeper at
-    /// a time wakes by itself to look whether that poll is long; `nap` is its time, kept by the caller.
+    /// Sleeps until called, unless `ready` already holds. One sleeper at a time wakes by itself to look
+    /// whether a poll is long, as long as there are any; `nap` is its memory, kept by the caller.
     pub(crate) fn sleep(
         &self,
         worker: usize,
-        nap: &mut Option<Duration>,
+        nap: &mut Nap,
         ready: impl FnOnce() -> bool,
-    ) -> Awake {
+    ) {
         // Relaxed: the event's heavy fence orders this before what `ready` reads.
         self.asleep.fetch_add(1, Relaxed);
-        let watches = !IS_MODEL
-            && worker < self.floating
-            && (0..self.berths.len()).any(|other| self.poll_of(other) % 2 == 1)
-            && self
-                .watcher
-                .compare_exchange(NOBODY, worker, Relaxed, Relaxed)
-                .is_ok();
-        let deadline = watches.then(|| {
-            let time = nap.map_or(WATCH.0, |nap| (nap * 2).min(WATCH.1));
-            *nap = Some(time);
-            Instant::now() + time
-        });
+        let deadline = self.watch(worker, nap);
         let called = self.berths[worker].event.sleep(deadline, ready);
-        if watches {
+        if deadline.is_some() {
             self.watcher.store(NOBODY, Relaxed);
         }
         self.asleep.fetch_sub(1, Relaxed);
@@ -135,14 +127,29 @@ impl Lot {
             self.waking.fetch_sub(1, Relaxed);
         }
         if called || deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            *nap = None;
-            Awake::Called
-        } else {
-            Awake::Watch
+            nap.time = Duration::ZERO;
         }
     }
 
-    fn is_asleep(&self, worker: usize) -> bool {
+    /// Becomes the watcher if there is none and there is something to watch: until when it may sleep.
+    fn watch(&self, worker: usize, nap: &mut Nap) -> Option<Instant> {
+        let polls = self.berths.iter().map(|berth| berth.polls.load(Relaxed)).fold(0, usize::wrapping_add);
+        let is_busy = polls != std::mem::replace(&mut nap.polls, polls)
+            || (0..self.berths.len()).any(|other| self.poll_of(other) % 2 == 1);
+        let most = if is_busy { WATCH_BUSY } else { WATCH_IDLE * 2 };
+        let time = (nap.time * 2).clamp(WATCH, most);
+        if worker >= self.floating
+            || time > WATCH_IDLE
+            || self.watcher.compare_exchange(NOBODY, worker, Relaxed, Relaxed).is_err()
+        {
+            return None;
+        }
+        nap.time = time;
+        Some(Instant::now() + time)
+    }
+
+    /// Whether this worker sleeps or is about to; to be read after a light fence.
+    pub(crate) fn is_asleep(&self, worker: usize) -> bool {
         self.berths[worker].event.has_sleepers()
     }
 
@@ -180,7 +187,8 @@ impl Lot {
 /// The word of one duty, as others may see it: who polls it, and whether it waits for room.
 ///
 /// ```text
-/// CLAIMED   a worker polls it, or it is bound and only ever polled by one
+/// CLAIMED   a worker polls it
+/// BOUND     only one worker ever polls it, without a claim
 /// HOLDS     it has a result that found no room, or a job with results to come: it takes no new job
 /// ENDED     its input has ended and it will never be polled again
 /// HAND      it has claimed jobs of a shared input that it has not started
@@ -192,8 +200,9 @@ pub(crate) const CLAIMED: usize = 1;
 pub(crate) const HOLDS: usize = 2;
 pub(crate) const ENDED: usize = 4;
 pub(crate) const HAND: usize = 8;
+pub(crate) const BOUND: usize = 16;
 /// Where the lane begins in the word.
-pub(crate) const LANE: u32 = 4;
+pub(crate) const LANE: u32 = 5;
 
 /// A duty at the other end of a ring: its word, and the worker it is at home at.
 #[derive(Clone)]
@@ -277,8 +286,9 @@ impl Bell {
     #[inline(never)]
     fn call_taker(&mut self, backlog: usize) {
         let lot = &*self.lot;
+        // Who has claimed a duty looks for more when it gives the claim back.
         let can_take = |duty: &&Neighbour| {
-            lot.is_asleep(duty.home) && duty.word.load(Relaxed) & (HOLDS | ENDED) == 0
+            lot.is_asleep(duty.home) && duty.word.load(Relaxed) & (CLAIMED | HOLDS | ENDED) == 0
         };
         if let Some(duty) = self.duties.iter().find(can_take) {
             lot.wake(duty.home);

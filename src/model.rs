@@ -140,7 +140,8 @@ impl<T> Hand<T> {
     }
 
     pub fn take(&mut self) -> Option<(usize, T)> {
-        self.0.take()
+        let ticket = self.0.ticket()?;
+        Some((ticket, self.0.take()))
     }
 
     pub fn consumer(&self) -> &mpmc::Consumer<T> {
@@ -182,6 +183,10 @@ impl<T: Send + 'static> Placer<T> {
         self.0.close();
     }
 
+    pub fn backlog(&self) -> usize {
+        self.0.peek().backlog()
+    }
+
     /// The placing end of an instance.
     pub fn tx(&self) -> Tx<T> {
         Tx(edge::Tx::to_window(self.0.clone()))
@@ -192,7 +197,8 @@ pub struct Taker<T>(window::Taker<T>);
 
 impl<T> Taker<T> {
     pub fn try_pop(&mut self) -> Option<T> {
-        self.0.try_pop()
+        self.0.ticket()?;
+        Some(self.0.take())
     }
 
     pub fn is_ended(&self) -> bool {
@@ -228,7 +234,8 @@ impl<T: Send + 'static> Rx<T> {
     }
 
     pub fn take(&mut self) -> Option<(usize, T)> {
-        self.0.take()
+        let ticket = self.0.ticket()?;
+        Some((ticket, self.0.take(ticket)))
     }
 
     pub fn release(&mut self) {

@@ -13,9 +13,9 @@ use crate::counters::StageTally;
 use crate::edge::{Call, InputPeek, OutputPeek};
 use crate::error::{BuildError, Fault, Payload, PinError, panic_message};
 use crate::executor::Executor;
-use crate::idle::Idle;
+use crate::idle::{Idle, IdleStrategy};
 use crate::lifecycle::Core;
-use crate::lot::{BACKLOG, Bell, CLAIMED, DutyWord, Lot, Neighbour};
+use crate::lot::{BACKLOG, Bell, BOUND, DutyWord, Lot, Neighbour};
 use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
 use crate::sync::AtomicUsize;
@@ -189,6 +189,8 @@ pub(crate) struct Started<'env, 'own> {
     pub(crate) caller: Option<Worker<'env, 'own>>,
     /// Whether the threads that wait in blocking calls and the workers are more than the cores.
     pub(crate) is_crowded: bool,
+    /// One for each of the ends.
+    pub(crate) strategies: Vec<Box<dyn IdleStrategy>>,
 }
 
 impl<E> Plan<'_, E> {
@@ -324,7 +326,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             .iter()
             .zip(&crew.homes)
             .map(|(duty, &home)| {
-                let word: Arc<DutyWord> = word(if duty.core.is_some() { CLAIMED } else { 0 });
+                let word: Arc<DutyWord> = word(if duty.core.is_some() { BOUND } else { 0 });
                 (Neighbour { home, word }, duty.input_edge, duty.output_edge)
             })
             .collect();
@@ -334,7 +336,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             table.push((
                 Neighbour {
                     home: 0,
-                    word: word(CLAIMED),
+                    word: word(BOUND),
                 },
                 last,
                 0,
@@ -388,6 +390,10 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         });
 
         let is_crowded = wiring.is_crowded(outside);
+        // Before there are threads: theirs are made on them, those of this thread and of the ends here.
+        let mut strategies = (0..outside + usize::from(caller.is_some()))
+            .map(|_| strategy(&config.idle, is_crowded))
+            .collect::<Result<Vec<_>, _>>()?;
         let caller_bound = caller.map(|duties| {
             let bind = |duty: CallerDuty<'own>| Bound {
                 duty: (duty.duty)(&wiring),
@@ -433,9 +439,13 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
 
         let mut workers = crew.workers;
         for (index, hear) in ready {
-            // A thread that ends without a word has panicked in the hook, and says so before it does.
-            let Ok(answer) = hear.recv() else { continue };
             let plan = &mut workers[index];
+            // A thread ends without a word if what it had built panics once more as it is dropped.
+            let answer = hear.recv().unwrap_or_else(|_| {
+                let hook = "a worker's thread";
+                let message = format!("{:?} ended before it was ready", plan.name);
+                Err(BuildError::Hook { hook, message })
+            });
             match answer? {
                 Ok(()) => plan.pinned = plan.core.is_some(),
                 Err(error) if plan.required || config.pin == Pin::Require => {
@@ -458,7 +468,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             let _gone = say_go.send(());
         }
         let caller = caller_bound.map(|bound| {
-            let idle = config.idle.strategy(is_crowded);
+            let idle = strategies.swap_remove(0);
             Worker::new(0, &floor, bound, true, idle, on_panic(&executor))
         });
         drop(floor);
@@ -473,8 +483,22 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             wiring,
             caller,
             is_crowded,
+            strategies,
         })
     }
+}
+
+/// Calls a hook of the user's; its panic is an error.
+fn guard<R>(hook: &'static str, call: impl FnOnce() -> R) -> Result<R, BuildError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| BuildError::Hook {
+        hook,
+        message: panic_message(&*payload),
+    })
+}
+
+/// A strategy for one thread.
+fn strategy(idle: &Idle, is_crowded: bool) -> Result<Box<dyn IdleStrategy>, BuildError> {
+    guard("the idle strategy", || idle.strategy(is_crowded))
 }
 
 /// What to do when an idle strategy panics.
@@ -511,21 +535,13 @@ struct Body<'env, E> {
 impl<E: Send + Sync + 'static> Body<'_, E> {
     fn run(self) {
         let pinned = self.core.map_or(Ok(()), affinity::pin);
-        let hook = |hook| {
-            move |payload: Box<dyn std::any::Any + Send>| BuildError::Hook {
-                hook,
-                message: panic_message(&*payload),
-            }
-        };
-        let made = catch_unwind(AssertUnwindSafe(|| {
+        let made = guard("the spawn hook", || {
             if let Some(on_spawn) = &self.on_spawn {
                 on_spawn(self.index);
             }
-        }))
-        .map_err(hook("the spawn hook"))
+        })
         .and_then(|()| {
-            let idle = catch_unwind(AssertUnwindSafe(|| self.idle.strategy(self.is_crowded)))
-                .map_err(hook("the idle strategy"))?;
+            let idle = strategy(&self.idle, self.is_crowded)?;
             let mut bound = Vec::new();
             for (number, make) in self.bound {
                 let duty = make(&self.wiring, number)?;

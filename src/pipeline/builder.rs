@@ -234,7 +234,7 @@ where
                 name: Arc::clone(&self.names[0]),
                 instance,
                 instances,
-                core: self.cores.as_ref().map(|cores| cores[instance]),
+                core: self.cores.as_ref().and_then(|cores| cores.get(instance).copied()),
                 input,
                 output,
                 capacity: self.capacity,

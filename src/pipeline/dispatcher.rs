@@ -1,5 +1,6 @@
 //! The way in.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
@@ -50,6 +51,7 @@ where
         executor: &Arc<Executor<E>>,
         idle: &Idle,
         is_crowded: bool,
+        strategy: Box<dyn IdleStrategy>,
         attach: Arc<dyn Fn(&mut Tx<'static, P::Item<J>>) + Send + Sync>,
     ) -> Self {
         attach(&mut tx);
@@ -58,7 +60,7 @@ where
             executor: Arc::clone(executor),
             idle: idle.clone(),
             is_crowded,
-            strategy: idle.strategy(is_crowded),
+            strategy,
             batch: VecDeque::with_capacity(BATCH),
             attach,
             clones: Arc::new(AtomicUsize::new(1)),
@@ -117,6 +119,7 @@ where
     ) -> Result<usize, DispatchAllError<J>> {
         let mut jobs = jobs.into_iter();
         let mut accepted = 0;
+        self.batch.clear(); // What an iterator that panicked left behind.
         loop {
             self.batch.extend(jobs.by_ref().take(BATCH).map(P::wrap));
             if self.batch.is_empty() {
@@ -150,50 +153,36 @@ where
 
     #[inline]
     fn offer(&mut self, item: P::Item<J>) -> Result<(), DispatchError<P::Item<J>>> {
-        if self.executor.core.phase() != Phase::Open {
-            return Err(self.refuse(item));
-        }
-        match self.tx.dispatch(item) {
-            Ok(()) => Ok(()),
-            Err(PushError::Full(item)) => Err(DispatchError::Full(item)),
-            Err(PushError::Closed(item)) => Err(self.refuse(item)),
-        }
-    }
-
-    #[cold]
-    fn refuse<T>(&self, item: T) -> DispatchError<T> {
-        match self.executor.core.phase() {
-            Phase::Failed => DispatchError::Failed(item),
-            Phase::Stopped => DispatchError::Stopped(item),
-            Phase::Open | Phase::Closed | Phase::Abandoned => DispatchError::Closed(item),
-        }
+        offer(&mut self.tx, &self.executor, item)
     }
 
     #[cold]
     #[inline(never)]
-    fn dispatch_slow(&mut self, job: J, deadline: Option<Instant>) -> Result<(), DispatchError<J>> {
-        let executor = Arc::clone(&self.executor);
+    fn dispatch_slow(
+        &mut self,
+        job: J,
+        deadline: Option<Instant>,
+    ) -> Result<(), DispatchError<J>> {
+        let Self { tx, executor, strategy, .. } = self;
         let core = &executor.core;
         if is_inside(core) {
             return Err(DispatchError::Full(job));
         }
         let mut waiting = Some(P::wrap(job));
-        let mut strategy = std::mem::replace(&mut self.strategy, Box::new(Busy));
-        let this = std::cell::RefCell::new(&mut *self);
+        let tx = RefCell::new(tx); // Tried and looked at in turn.
         let answer = wait(
-            &mut *strategy,
+            &mut **strategy,
             &core.mouth,
             deadline,
-            || match this.borrow_mut().offer(waiting.take()?) {
+            || match offer(*tx.borrow_mut(), executor, waiting.take()?) {
                 Err(DispatchError::Full(item)) => {
                     waiting = Some(item);
                     None
                 }
                 answer => Some(answer),
             },
-            || this.borrow().tx.may_dispatch() || core.phase() != Phase::Open,
+            || tx.borrow().may_dispatch() || core.phase() != Phase::Open,
         );
-        self.strategy = strategy;
         match (answer, waiting) {
             (Some(answer), _) => answer.map_err(|refused| refused.map(unwrap::<J, E, P>)),
             (None, Some(item)) => Err(DispatchError::Timeout(unwrap::<J, E, P>(item))),
@@ -214,14 +203,30 @@ where
     }
 }
 
-/// Holds the strategy's place while it is in use; allocates nothing, being of no size.
-struct Busy;
-
-impl IdleStrategy for Busy {
-    fn idle(&mut self) -> crate::idle::Step {
-        crate::idle::Step::Yield
+/// Puts an item in, or says why not.
+#[inline]
+fn offer<T, E>(
+    tx: &mut Tx<'static, T>,
+    executor: &Executor<E>,
+    item: T,
+) -> Result<(), DispatchError<T>> {
+    if executor.core.phase() != Phase::Open {
+        return Err(refuse(executor, item));
     }
-    fn reset(&mut self) {}
+    match tx.dispatch(item) {
+        Ok(()) => Ok(()),
+        Err(PushError::Full(item)) => Err(DispatchError::Full(item)),
+        Err(PushError::Closed(item)) => Err(refuse(executor, item)),
+    }
+}
+
+#[cold]
+fn refuse<T, E>(executor: &Executor<E>, item: T) -> DispatchError<T> {
+    match executor.core.phase() {
+        Phase::Failed => DispatchError::Failed(item),
+        Phase::Stopped => DispatchError::Stopped(item),
+        Phase::Open | Phase::Closed | Phase::Abandoned => DispatchError::Closed(item),
+    }
 }
 
 /// A job that was wrapped for dispatching, itself again.
@@ -239,6 +244,7 @@ where
     P: Policy<E>,
 {
     fn clone(&self) -> Self {
+        let strategy = self.idle.strategy(self.is_crowded); // May panic: nothing is counted yet.
         // Relaxed: a new clone is handed on by means that order it; only the last drop matters.
         self.clones.fetch_add(1, crate::sync::Relaxed);
         let mut tx = self.tx.clone();
@@ -248,7 +254,7 @@ where
             executor: Arc::clone(&self.executor),
             idle: self.idle.clone(),
             is_crowded: self.is_crowded,
-            strategy: self.idle.strategy(self.is_crowded),
+            strategy,
             batch: VecDeque::with_capacity(BATCH),
             attach: Arc::clone(&self.attach),
             clones: Arc::clone(&self.clones),

@@ -1,5 +1,6 @@
 //! The way out.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ where
         executor: &Arc<Executor<E>>,
         idle: &Idle,
         is_crowded: bool,
+        strategy: Box<dyn IdleStrategy>,
         attach: Arc<dyn Fn(&mut Rx<T>) + Send + Sync>,
     ) -> Self {
         attach(&mut rx);
@@ -51,7 +53,7 @@ where
             executor: Arc::clone(executor),
             idle: idle.clone(),
             is_crowded,
-            strategy: idle.strategy(is_crowded),
+            strategy,
             attach,
             clones: Arc::new(AtomicUsize::new(1)),
             types: PhantomData,
@@ -75,14 +77,7 @@ where
     /// [`TryReceiveError::Empty`] if there is none yet, [`TryReceiveError::Done`] if there will be none.
     #[inline]
     pub fn try_receive(&mut self) -> Result<T, TryReceiveError> {
-        if let Some(result) = self.take() {
-            return Ok(result);
-        }
-        if !self.executor.lifecycle.is_finished() {
-            return Err(TryReceiveError::Empty);
-        }
-        // The end was seen after the look: what came in between is there now.
-        self.take().ok_or(TryReceiveError::Done)
+        try_receive(&mut self.rx, &self.executor)
     }
 
     /// The next result, waiting for it for at most `timeout`.
@@ -119,37 +114,25 @@ where
         results.len() - before
     }
 
-    #[inline]
-    fn take(&mut self) -> Option<T> {
-        if self.rx.fill(1) == 0 {
-            return None;
-        }
-        let taken = self.rx.try_take();
-        self.rx.release();
-        taken
-    }
-
     #[cold]
     #[inline(never)]
     fn receive_slow(&mut self, deadline: Option<Instant>) -> Result<T, ReceiveTimeoutError> {
-        let executor = Arc::clone(&self.executor);
+        let Self { rx, executor, strategy, .. } = self;
         if is_inside(&executor.core) {
             return Err(ReceiveTimeoutError::Timeout);
         }
-        let mut strategy = std::mem::replace(&mut self.strategy, Idle::yielding().strategy(true));
-        let this = std::cell::RefCell::new(&mut *self);
+        let rx = RefCell::new(rx); // Tried and looked at in turn.
         let answer = wait(
-            &mut *strategy,
+            &mut **strategy,
             &executor.core.exit,
             deadline,
-            || match this.borrow_mut().try_receive() {
+            || match try_receive(*rx.borrow_mut(), executor) {
                 Err(TryReceiveError::Empty) => None,
                 Ok(result) => Some(Ok(result)),
                 Err(TryReceiveError::Done) => Some(Err(ReceiveTimeoutError::Done)),
             },
-            || this.borrow().rx.has_published() || executor.lifecycle.is_finished(),
+            || rx.borrow().has_published() || executor.lifecycle.is_finished(),
         );
-        self.strategy = strategy;
         answer.unwrap_or(Err(ReceiveTimeoutError::Timeout))
     }
 
@@ -158,6 +141,29 @@ where
     pub fn err(&self) -> Option<Arc<Fault<E>>> {
         self.executor.lifecycle.error()
     }
+}
+
+/// The next result, if there is one now.
+#[inline]
+fn try_receive<T, E>(rx: &mut Rx<T>, executor: &Executor<E>) -> Result<T, TryReceiveError> {
+    if let Some(result) = pop(rx) {
+        return Ok(result);
+    }
+    if !executor.lifecycle.is_finished() {
+        return Err(TryReceiveError::Empty);
+    }
+    // The end was seen after the look: what came in between is there now.
+    pop(rx).ok_or(TryReceiveError::Done)
+}
+
+#[inline]
+fn pop<T>(rx: &mut Rx<T>) -> Option<T> {
+    if rx.fill(1) == 0 {
+        return None;
+    }
+    let result = rx.try_take();
+    rx.release();
+    result
 }
 
 /// Receives until the end.
@@ -179,6 +185,7 @@ where
     E: Send + Sync + 'static,
 {
     fn clone(&self) -> Self {
+        let strategy = self.idle.strategy(self.is_crowded); // May panic: nothing is counted yet.
         // Relaxed: a new clone is handed on by means that order it; only the last drop matters.
         self.clones.fetch_add(1, crate::sync::Relaxed);
         let mut rx = self
@@ -191,7 +198,7 @@ where
             executor: Arc::clone(&self.executor),
             idle: self.idle.clone(),
             is_crowded: self.is_crowded,
-            strategy: self.idle.strategy(self.is_crowded),
+            strategy,
             attach: Arc::clone(&self.attach),
             clones: Arc::clone(&self.clones),
             types: PhantomData,

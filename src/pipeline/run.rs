@@ -11,16 +11,20 @@ use std::thread;
 use super::handle::{Handle, Report};
 use super::start::mouth_of;
 use crate::edge::{Rx, Tx};
-use crate::error::RunError;
+use crate::error::{RunError, keep_first};
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::lot::ENDED;
 use crate::plan::{CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
+use crate::sync::{AtomicUsize, Relaxed};
 use crate::worker::duty::{Poll, Polled};
 
 /// Jobs or results in one poll at the most, as for any duty.
 const BUDGET: usize = 64;
+
+/// No lane: nothing waits.
+const NOTHING: usize = usize::MAX;
 
 /// The results' end of `run`.
 pub(crate) struct Collect<T, F> {
@@ -78,6 +82,7 @@ where
                         rx,
                         each,
                         guard,
+                        failed: false,
                         ended: false,
                     }) as Box<dyn Poll + '_>
                 }),
@@ -87,20 +92,23 @@ where
         let phase = Arc::clone(&executor);
         let guard = Guarded::new(&executor, &unwound);
         let jobs = jobs.into_iter();
+        let refused = Arc::new(AtomicUsize::new(NOTHING));
+        let waits_for = Arc::clone(&refused);
         duties.push(CallerDuty {
-            is_ready: Box::new(move || room.has_room() || phase.core.phase() != Phase::Open),
+            is_ready: Box::new(move || {
+                // Only this thread writes it.
+                let has_room = match waits_for.load(Relaxed) {
+                    NOTHING => room.has_room(),
+                    lane => room.has_room_in(lane),
+                };
+                has_room || phase.core.phase() != Phase::Open
+            }),
             is_feed: true,
             duty: Box::new(move |wiring| {
                 let mut tx = tx;
                 tx.attach(|lane| wiring.behind(0, lane));
                 let batch = VecDeque::with_capacity(BUDGET);
-                Box::new(Feeding::<J, E, P, _> {
-                    jobs,
-                    tx,
-                    batch,
-                    guard,
-                    ended: false,
-                })
+                Box::new(Feeding::<J, E, P, _> { jobs, tx, batch, refused, guard, ended: false })
             }),
         });
         let started = plan.start(&mut Scoped(scope), Some(duties), 0)?;
@@ -139,10 +147,7 @@ impl<E> Guarded<E> {
         let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
             return true;
         };
-        self.unwound
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(payload);
+        keep_first(&mut self.unwound.lock().unwrap_or_else(PoisonError::into_inner), payload);
         self.executor.core.advance(Phase::Stopped);
         false
     }
@@ -154,6 +159,8 @@ struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
     tx: Tx<'plan, P::Item<J>>,
     /// Taken from the iterator and not yet accepted; empty between polls unless a lane is full.
     batch: VecDeque<P::Item<J>>,
+    /// The lane that the first of them waits for.
+    refused: Arc<AtomicUsize>,
     guard: Guarded<E>,
     ended: bool,
 }
@@ -169,6 +176,7 @@ where
             jobs,
             tx,
             batch,
+            refused,
             guard,
             ended,
         } = self;
@@ -192,6 +200,7 @@ where
             }
             fed = tx.dispatch_batch(batch).unwrap_or(0);
         });
+        refused.store(if batch.is_empty() { NOTHING } else { tx.full_lane() }, Relaxed);
         if is_over && went_well {
             core.advance(Phase::Closed);
         }
@@ -207,6 +216,8 @@ struct Collecting<T, E, F> {
     rx: Rx<T>,
     each: F,
     guard: Guarded<E>,
+    /// The closure has panicked, and is not called again.
+    failed: bool,
     ended: bool,
 }
 
@@ -216,18 +227,22 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
             rx,
             each,
             guard,
+            failed,
             ended,
         } = self;
         let is_finished = guard.executor.lifecycle.is_finished();
         let mut taken = 0;
         let count = rx.fill(BUDGET);
-        guard.call(|| {
+        let went_well = guard.call(|| {
             while taken < count {
                 let Some(result) = rx.try_take() else { break };
                 taken += 1;
-                each(result);
+                if !*failed {
+                    each(result);
+                }
             }
         });
+        *failed |= !went_well;
         rx.release();
         *ended = is_finished && taken == 0;
         Polled {

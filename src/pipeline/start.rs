@@ -13,6 +13,7 @@ use super::receiver::Receiver;
 use super::run::{self, Collect};
 use crate::edge::{Rx, To, Tx};
 use crate::error::{BuildError, RunError};
+use crate::idle::{Idle, IdleStrategy};
 use crate::plan::{Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
@@ -25,8 +26,9 @@ pub(crate) fn mouth_of<T>(mouth: Option<Tx<'_, T>>) -> Tx<'_, T> {
 fn dispatcher<J, E, P, D>(
     mouth: Option<Tx<'static, P::Item<J>>>,
     handle: &Handle<E>,
-    idle: &crate::idle::Idle,
+    idle: &Idle,
     is_crowded: bool,
+    strategy: Box<dyn IdleStrategy>,
     wiring: &Arc<Wiring>,
 ) -> Dispatcher<J, E, P, D>
 where
@@ -41,6 +43,7 @@ where
         handle.executor(),
         idle,
         is_crowded,
+        strategy,
         Arc::new(attach),
     )
 }
@@ -89,14 +92,23 @@ where
         };
         let (mut rxs, edge, _) =
             connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
-        let (started, threads) = plan.start_detached(2)?;
+        let (mut started, threads) = plan.start_detached(2)?;
         let wiring = Arc::new(started.wiring);
-        let dispatcher = dispatcher(mouth, &handle, &idle, started.is_crowded, &wiring);
+        let strategy = started.strategies.swap_remove(0);
+        let dispatcher = dispatcher(mouth, &handle, &idle, started.is_crowded, strategy, &wiring);
         let mut rx = rxs.swap_remove(0);
         rx.set_instances(1);
         let attach = move |rx: &mut Rx<P::Item<S::Out>>| rx.attach(wiring.in_front(edge));
         let attach = Arc::new(attach);
-        let receiver = Receiver::new(rx, handle.executor(), &idle, started.is_crowded, attach);
+        let strategy = started.strategies.swap_remove(0);
+        let receiver = Receiver::new(
+            rx,
+            handle.executor(),
+            &idle,
+            started.is_crowded,
+            strategy,
+            attach,
+        );
         Ok((
             dispatcher,
             receiver,
@@ -279,9 +291,17 @@ where
     {
         let handle = self.handle();
         let idle = self.plan.config.idle.clone();
-        let (started, threads) = self.plan.start_detached(1)?;
+        let (mut started, threads) = self.plan.start_detached(1)?;
+        let strategy = started.strategies.swap_remove(0);
         let wiring = Arc::new(started.wiring);
-        let dispatcher = dispatcher(self.mouth, &handle, &idle, started.is_crowded, &wiring);
+        let dispatcher = dispatcher(
+            self.mouth,
+            &handle,
+            &idle,
+            started.is_crowded,
+            strategy,
+            &wiring,
+        );
         Ok((dispatcher, Pipeline::new(handle, threads, self.states)))
     }
 

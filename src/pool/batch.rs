@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use super::board::Batch;
+use crate::error::keep_first;
 use crate::sync::{AtomicUsize, Relaxed};
 
 /// Pieces a thread, at first: a piece is an eighth of each thread's share of what is left, so that a piece
@@ -64,10 +65,7 @@ impl FirstPanic {
         let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
             return true;
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(payload);
+        keep_first(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), payload);
         false
     }
 

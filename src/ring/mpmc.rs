@@ -304,8 +304,18 @@ impl<T> Producer<T> {
 
     /// Whether a push would have succeeded at some moment during the call (or the ring is closed).
     pub(crate) fn has_room(&self) -> bool {
-        let tail = self.cursors.tail.load(Relaxed);
-        tail & LEFT != 0 || self.shared.free_from(tail, 1) > 0
+        let mut tail = self.cursors.tail.load(Relaxed);
+        loop {
+            if tail & LEFT != 0 || self.shared.free_from(tail, 1) > 0 {
+                return true;
+            }
+            // An old tail looks like a full ring: only one that still holds means it.
+            let now = self.cursors.tail.load(Relaxed);
+            if now == tail {
+                return false;
+            }
+            tail = now;
+        }
     }
 }
 
@@ -357,9 +367,12 @@ impl<T> Consumer<T> {
     /// batch is dropped.
     pub fn drain(&self, limit: usize, mut each: impl FnMut(T)) -> usize {
         let mut hand = Hand::new(self.clone());
-        let count = hand.fill(|_| limit);
-        while hand.ticket().is_some() {
-            each(hand.take());
+        let mut count = 0;
+        while count < limit && hand.fill(|_| limit - count) > 0 {
+            while hand.ticket().is_some() {
+                count += 1;
+                each(hand.take());
+            }
         }
         count
     }
@@ -432,7 +445,18 @@ impl<T> Consumer<T> {
 
     /// Whether the oldest position holds a published item.
     pub(crate) fn has_published(&self) -> bool {
-        self.shared.full_from(self.cursors.head.load(Relaxed), 1) > 0
+        let mut head = self.cursors.head.load(Relaxed);
+        loop {
+            if self.shared.full_from(head, 1) > 0 {
+                return true;
+            }
+            // An old head looks like an empty ring, as above.
+            let now = self.cursors.head.load(Relaxed);
+            if now == head {
+                return false;
+            }
+            head = now;
+        }
     }
 
     pub(crate) fn cursors(&self) -> &Arc<Cursors> {
@@ -489,6 +513,11 @@ impl<T> Hand<T> {
             self.end = word.wrapping_add(count * STEP);
         }
         distance(self.next, self.end)
+    }
+
+    /// Whether a fill claims one item at the most.
+    pub(crate) fn claims_singly(&self) -> bool {
+        !self.consumer.shared.exact
     }
 
     /// How many claimed items are in the hand.

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::panicking;
 
-use crate::error::RingError;
+use crate::error::{RingError, keep_first, swallow};
 use crate::sync::UnsafeCell;
 
 /// One slot's memory. Whether a value is there is the ring's knowledge, not the slot's.
@@ -72,12 +72,12 @@ pub(crate) fn drop_each<T>(mut next: impl FnMut() -> Option<T>) {
     let mut first = None;
     while let Some(value) = next() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            first.get_or_insert(payload);
+            keep_first(&mut first, payload);
         }
     }
-    if let Some(payload) = first
-        && !panicking()
-    {
-        resume_unwind(payload);
+    match first {
+        Some(payload) if panicking() => swallow(payload),
+        Some(payload) => resume_unwind(payload),
+        None => {}
     }
 }

@@ -15,7 +15,9 @@
     reason = "moves values through slots; invariants on `Shared`"
 )]
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 
 use crossbeam_utils::CachePadded;
 
@@ -59,6 +61,7 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
         tail: word,
         published: word,
         head_seen: word,
+        not_sync: PhantomData,
     };
     let consumer = ConsumerState {
         shared,
@@ -66,6 +69,7 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
         head: word,
         released: word,
         tail_seen: word,
+        not_sync: PhantomData,
     };
     Ok((
         Producer(CachePadded::new(producer)),
@@ -109,6 +113,7 @@ struct ProducerState<T> {
     tail: usize,
     published: usize,
     head_seen: usize,
+    not_sync: PhantomData<Cell<()>>,
 }
 
 impl<T> Producer<T> {
@@ -246,6 +251,7 @@ struct ConsumerState<T> {
     head: usize,
     released: usize,
     tail_seen: usize,
+    not_sync: PhantomData<Cell<()>>,
 }
 
 impl<T> Consumer<T> {

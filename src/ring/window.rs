@@ -93,6 +93,15 @@ impl<T> Shared<T> {
             .wrapping_sub(ticket.wrapping_mul(2))
     }
 
+    /// Whether a ticket was taken and will never be placed: after a stop, tickets are dropped without a
+    /// word, and once the window is closed there is nobody to place them.
+    fn is_hole(&self, ticket: usize) -> bool {
+        // ORDERING: Acquire. After the mark everything has been taken and placed.
+        // Pairs with: `close` (Release). Model: loom-tests/tests/window.rs::order.
+        let is_closed = self.cursors.tail.load(Acquire) & LEFT != 0;
+        is_closed && distance(ticket, self.input.head.load(Relaxed)) != 0 && self.state(ticket) == 0
+    }
+
     fn set(&self, slot_of: usize, stamp: usize) {
         // ORDERING: Release. Publishes the slot write or the take before it.
         // Pairs with: `state` (Acquire). Model: loom-tests/tests/window.rs::order.
@@ -205,6 +214,7 @@ impl<T> Taker<T> {
             match self.shared.state(self.head) {
                 LAST | MORE => return Some(self.head),
                 GAP => self.go_on(),
+                _ if self.shared.is_hole(self.head) => self.go_on(),
                 _ => return None,
             }
         }
@@ -239,11 +249,15 @@ impl<T> Taker<T> {
         self.shared.cursors.head.store(self.head, Release);
     }
 
-    /// Whether slots were opened since this was last asked, and if so, whether the window was full.
-    pub(crate) fn moved(&mut self) -> Option<bool> {
-        let from = self.moved_from.take()?;
+    /// Where the head was when this was last asked, if slots were opened since.
+    pub(crate) fn moved(&mut self) -> Option<usize> {
+        self.moved_from.take()
+    }
+
+    /// Whether the window was full while the head was at `from`.
+    pub(crate) fn was_full(&self, from: usize) -> bool {
         let next = self.shared.input.head.load(Relaxed);
-        Some(distance(from, next) >= self.shared.cursors.capacity())
+        distance(from, next) >= self.shared.cursors.capacity()
     }
 
     pub(crate) fn peek(&self) -> Peek<T> {
@@ -264,7 +278,7 @@ impl<T> Peek<T> {
         // ORDERING: Acquire. The state read next is at least as new as this head.
         // Pairs with: `Taker::go_on` (Release). Model: loom-tests/tests/window.rs::order.
         let head = self.0.cursors.head.load(Acquire);
-        (LAST..=GAP).contains(&self.0.state(head))
+        (LAST..=GAP).contains(&self.0.state(head)) || self.0.is_hole(head)
     }
 
     /// Tickets taken and not yet passed, if there is something for the consumer: 0 otherwise.

@@ -211,17 +211,15 @@ where
         if !self.resume(jobs) {
             return;
         }
-        let count = self.rx.fill(self.pace.limit(self.rx.instances() > 1));
-        let begun = self.pace.begin(count);
+        let limit = self.pace.limit(self.rx.instances() > 1);
+        // Room before a claim: a job in hand is no longer counted by its ring.
+        let mut filled = if self.out.tx.has_room() { self.rx.fill(limit) } else { 0 };
+        let begun = self.pace.begin(filled);
         let before = *jobs;
         let mut until_publication = self.pace.stride();
-        for _ in 0..count {
-            if !self.out.tx.has_room() || self.executor.core.phase().drops_queued() {
-                break;
-            }
-            let Some(ticket) = self.rx.ticket() else {
-                break;
-            };
+        let mut left = limit;
+        while filled > 0 && left > 0 && !self.executor.core.phase().drops_queued() {
+            let Some(ticket) = self.rx.ticket() else { break };
             let item = self.rx.take(ticket);
             self.rx.release();
             self.parts.tallies[0].start();
@@ -235,6 +233,14 @@ where
             if until_publication == 0 {
                 self.out.tx.publish();
                 until_publication = self.pace.stride();
+            }
+            filled -= 1;
+            left -= 1;
+            if !self.out.tx.has_room() {
+                break;
+            }
+            if filled == 0 && self.rx.claims_singly() {
+                filled = self.rx.fill(left);
             }
         }
         self.pace.end(begun, *jobs - before);
@@ -399,31 +405,20 @@ where
             self.open = false;
             self.blame();
             self.parts.tallies[0].finish();
-            self.ending = true;
         }
-        if self.ending {
-            if !self.out.tx.end_job() {
-                // Its last result waits for the one before it to be taken, and nobody need do that.
-                if let Some(result) = self.out.tx.take_pending() {
-                    self.out.tally.discard();
-                    drop(result);
-                }
-                return;
-            }
-            self.ending = false;
+        // A window steps over tickets that were never placed, once nobody is left to place any.
+        self.ending = false;
+        while let Some(result) = self.out.tx.take_pending() {
+            self.out.tally.discard();
+            drop(result);
         }
-        self.rx.fill(usize::MAX);
+        self.rx.fill_to_drop();
         while let Some(ticket) = self.rx.ticket() {
             let item = self.rx.take(ticket);
             *jobs += 1;
             self.rx.release();
             self.parts.tallies[0].drop_one();
-            self.out.tx.begin(ticket);
-            self.ending = !self.out.tx.end_job();
             drop(item);
-            if self.ending {
-                return;
-            }
         }
         if self.rx.is_ended() {
             self.end();

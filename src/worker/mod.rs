@@ -9,12 +9,12 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::event::light_fence;
+use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Core;
-use crate::lot::{Awake, ENDED, LONG_POLL, Lot};
+use crate::lot::{ENDED, LONG_POLL, Lot, Nap};
 use crate::sync::{AcqRel, Acquire, AtomicUsize};
 use duty::Poll;
 use station::Station;
@@ -65,7 +65,7 @@ pub(crate) struct Worker<'env, 'own> {
     /// The duty it helps with at the moment.
     helping: Option<usize>,
     idle: Box<dyn IdleStrategy>,
-    nap: Option<Duration>,
+    nap: Nap,
     /// Per worker: the poll it was last seen in and since when; and how many looks are left.
     seen: Vec<(usize, Instant)>,
     looks: u32,
@@ -121,7 +121,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             helps,
             helping: None,
             idle,
-            nap: None,
+            nap: Nap::default(),
             seen,
             looks: 0,
             on_panic,
@@ -194,8 +194,13 @@ impl<'env, 'own> Worker<'env, 'own> {
         } else if station.home != self.index {
             // The home may have looked while we had the claim, and gone to sleep.
             light_fence();
-            if floor.lot.is_anybody_asleep() && station.is_runnable(floor.core.phase()) {
-                floor.lot.wake(station.home);
+            if floor.lot.is_asleep(station.home) {
+                // Whoever published meanwhile may have read the duty's word as it was, and behind a light
+                // fence of its own; only a heavy one makes one of us see the other.
+                heavy_fence();
+                if station.is_runnable(floor.core.phase()) {
+                    floor.lot.wake(station.home);
+                }
             }
         }
         polled.jobs
@@ -276,14 +281,9 @@ impl<'env, 'own> Worker<'env, 'own> {
     #[inline(never)]
     fn park(&mut self) {
         let mut nap = self.nap;
-        let awake = self
-            .floor
-            .lot
-            .sleep(self.index, &mut nap, || self.has_work());
+        self.floor.lot.sleep(self.index, &mut nap, || self.has_work());
         self.nap = nap;
-        if awake == Awake::Called {
-            self.looks = LOOKS;
-        }
+        self.looks = LOOKS;
     }
 
     /// Whether something of its own is ready, or it is time to go: what would be missed by sleeping.

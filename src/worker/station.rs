@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::duty::{Poll, Polled};
 use crate::edge::{InputPeek, OutputPeek};
 use crate::lifecycle::Phase;
-use crate::lot::{CLAIMED, DutyWord, ENDED, HAND, HOLDS, LANE};
+use crate::lot::{BOUND, CLAIMED, DutyWord, ENDED, HAND, HOLDS, LANE};
 use crate::sync::{Acquire, Relaxed, Release, UnsafeCell};
 
 /// A duty that floats.
@@ -64,13 +64,18 @@ impl<'env> Station<'env> {
         if word & HAND != 0 {
             return stopping || self.output.has_room();
         }
-        (self.input.backlog() > 0 && (stopping || self.output.has_room())) || self.input.is_at_end()
+        let has_jobs = if stopping {
+            self.input.has_waiting()
+        } else {
+            self.input.backlog() > 0 && self.output.has_room()
+        };
+        has_jobs || self.input.is_at_end()
     }
 
     /// [`Station::is_ready`], and nobody has claimed it.
     #[inline]
     pub(crate) fn is_runnable(&self, phase: Phase) -> bool {
-        self.word.load(Relaxed) & CLAIMED == 0 && self.is_ready(phase)
+        self.word.load(Relaxed) & (CLAIMED | BOUND) == 0 && self.is_ready(phase)
     }
 
     pub(crate) fn backlog(&self) -> usize {
@@ -80,7 +85,7 @@ impl<'env> Station<'env> {
     /// Polls the duty if nobody else does. `None` if somebody does, or it has ended.
     pub(crate) fn try_poll(&self) -> Option<Polled> {
         let word = self.word.load(Relaxed);
-        if word & (CLAIMED | ENDED) != 0 {
+        if word & (CLAIMED | BOUND | ENDED) != 0 {
             return None;
         }
         // ORDERING: Acquire. The duty's state is as its last holder left it.
@@ -104,6 +109,6 @@ impl<'env> Station<'env> {
     pub(crate) fn show(&self, polled: &Polled) {
         // ORDERING: Release. Who sees the word sees what the poll published before.
         // Pairs with: looks that only hint (Relaxed); by an exchange, as in `try_poll`.
-        self.word.swap(polled.word | CLAIMED, Release);
+        self.word.swap(polled.word | BOUND, Release);
     }
 }

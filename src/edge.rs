@@ -136,9 +136,7 @@ impl<'env, T> Tx<'env, T> {
                 producer.write(item);
             }
             To::Mpmc(producer) => {
-                producer
-                    .try_push(item)
-                    .map_err(|error| error.into_inner())?;
+                producer.try_push(item).map_err(PushError::into_inner)?;
             }
             To::Window {
                 placer,
@@ -637,18 +635,23 @@ struct MpmcInput<T> {
 
 impl<T: Send> InputPeek for MpmcInput<T> {
     fn backlog(&self) -> usize {
-        let gated = self.gate.as_ref().is_some_and(|window| {
-            // ORDERING: Acquire. The window's head, read after it, is at least as new.
-            // Pairs with: `mpmc::Consumer::claim` (Release). Model: loom-tests/tests/window.rs::order.
-            let next = self.consumer.cursors().head.load(Acquire);
-            // ORDERING: Acquire. As in `Rx::fill`.
-            // Pairs with: `Taker::go_on` (Release). Model: loom-tests/tests/window.rs::order.
-            distance(window.head.load(Acquire), next) >= window.capacity()
-        });
-        if gated || !self.has_waiting() {
-            0
-        } else {
-            self.consumer.len().max(1)
+        let cursors = self.consumer.cursors();
+        let mut next = cursors.head.load(Relaxed);
+        loop {
+            let gated = self.gate.as_ref().is_some_and(|window| {
+                // ORDERING: Acquire. A window that is past `next` shows that claims are, too, below.
+                // Pairs with: `Taker::go_on` (Release). Model: loom-tests/tests/window.rs::gated_look.
+                distance(window.head.load(Acquire), next) >= window.capacity()
+            });
+            if !gated && self.has_waiting() {
+                return self.consumer.len().max(1);
+            }
+            // An old head looks gated: only one that still holds means it.
+            let now = cursors.head.load(Relaxed);
+            if now == next {
+                return 0;
+            }
+            next = now;
         }
     }
     fn has_waiting(&self) -> bool {

@@ -668,6 +668,13 @@ impl<E: Error + 'static> Error for RunError<E> {
     }
 }
 
+/// The text of a panic whose payload nobody keeps.
+pub(crate) fn into_message(payload: Box<dyn Any + Send>) -> String {
+    let message = panic_message(&*payload);
+    swallow(payload);
+    message
+}
+
 /// The text of a panic, if it was a string.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload

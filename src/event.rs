@@ -23,6 +23,7 @@
     expect(unsafe_code, reason = "the membarrier system call")
 )]
 
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use crate::sync::{
@@ -63,7 +64,10 @@ impl Event {
         let mut guard = lock(&self.lock);
         while self.is_epoch(epoch) {
             let Some(deadline) = deadline else {
-                guard = self.bell.wait(guard).unwrap_or_else(|e| e.into_inner());
+                guard = self
+                    .bell
+                    .wait(guard)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
@@ -71,11 +75,7 @@ impl Event {
                 drop(guard);
                 return !self.leave(epoch);
             }
-            guard = self
-                .bell
-                .wait_timeout(guard, left)
-                .unwrap_or_else(|e| e.into_inner())
-                .0;
+            guard = self.bell.wait_for(guard, left);
         }
         true
     }
@@ -140,7 +140,7 @@ impl Event {
 
 /// Nothing is protected by these locks, so a poisoned one is as good as new.
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The waker's half of the pair: orders what was made true before the look for sleepers.

@@ -13,9 +13,9 @@ use crate::sync::{AtomicUsize, IS_MODEL, Relaxed};
 
 /// A poll that lasts this long lets others take the rest of its worker's duties over: less than what a
 /// wake costs the sleeper (27–57 µs), far more than a poll of short jobs (2 µs).
-/// There is no time in a model: there no poll is long, and nobody watches.
+/// There is no time in a model: there a poll that is seen twice is long, and nobody watches.
 pub(crate) const LONG_POLL: Duration = if IS_MODEL {
-    Duration::MAX
+    Duration::ZERO
 } else {
     Duration::from_micros(20)
 };
@@ -109,12 +109,8 @@ impl Lot {
 
     /// Sleeps until called, unless `ready` already holds. One sleeper at a time wakes by itself to look
     /// whether a poll is long, as long as there are any; `nap` is its memory, kept by the caller.
-    pub(crate) fn sleep(
-        &self,
-        worker: usize,
-        nap: &mut Nap,
-        ready: impl FnOnce() -> bool,
-    ) {
+    /// Returns whether somebody called.
+    pub(crate) fn sleep(&self, worker: usize, nap: &mut Nap, ready: impl FnOnce() -> bool) -> bool {
         // Relaxed: the event's heavy fence orders this before what `ready` reads.
         self.asleep.fetch_add(1, Relaxed);
         let deadline = self.watch(worker, nap);
@@ -126,21 +122,33 @@ impl Lot {
         if called {
             self.waking.fetch_sub(1, Relaxed);
         }
-        if called || deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        let is_up = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if called || !is_up {
             nap.time = Duration::ZERO;
         }
+        called
     }
 
     /// Becomes the watcher if there is none and there is something to watch: until when it may sleep.
     fn watch(&self, worker: usize, nap: &mut Nap) -> Option<Instant> {
-        let polls = self.berths.iter().map(|berth| berth.polls.load(Relaxed)).fold(0, usize::wrapping_add);
+        if IS_MODEL {
+            return None;
+        }
+        let polls = self
+            .berths
+            .iter()
+            .map(|berth| berth.polls.load(Relaxed))
+            .fold(0, usize::wrapping_add);
         let is_busy = polls != std::mem::replace(&mut nap.polls, polls)
             || (0..self.berths.len()).any(|other| self.poll_of(other) % 2 == 1);
         let most = if is_busy { WATCH_BUSY } else { WATCH_IDLE * 2 };
         let time = (nap.time * 2).clamp(WATCH, most);
         if worker >= self.floating
             || time > WATCH_IDLE
-            || self.watcher.compare_exchange(NOBODY, worker, Relaxed, Relaxed).is_err()
+            || self
+                .watcher
+                .compare_exchange(NOBODY, worker, Relaxed, Relaxed)
+                .is_err()
         {
             return None;
         }
@@ -173,8 +181,8 @@ impl Lot {
     /// Wakes one sleeper that may help, unless one is on its way.
     pub(crate) fn wake_helper(&self) {
         if self.waking.load(Relaxed) == 0 {
-            let sleeper = (0..self.floating).find(|&worker| self.is_asleep(worker));
-            sleeper.map(|worker| self.wake(worker));
+            let _is_woken =
+                (0..self.floating).any(|worker| self.is_asleep(worker) && self.wake(worker));
         }
     }
 
@@ -184,17 +192,42 @@ impl Lot {
     }
 }
 
-/// The word of one duty, as others may see it: who polls it, and whether it waits for room.
+/// What everybody may see of one duty: who polls it, whether it waits for room, and where it is at home.
 ///
 /// ```text
 /// CLAIMED   a worker polls it
 /// BOUND     only one worker ever polls it, without a claim
 /// HOLDS     it has a result that found no room, or a job with results to come: it takes no new job
-/// ENDED     its input has ended and it will never be polled again
 /// HAND      it has claimed jobs of a shared input that it has not started
+/// ENDED     its input has ended and it will never be polled again
 /// the rest  while it holds: for which lane of its output
 /// ```
-pub(crate) type DutyWord = CachePadded<AtomicUsize>;
+pub(crate) struct Flags {
+    pub(crate) word: AtomicUsize,
+    home: AtomicUsize,
+}
+
+impl Flags {
+    pub(crate) fn new(word: usize, home: usize) -> Neighbour {
+        let (word, home) = (AtomicUsize::new(word), AtomicUsize::new(home));
+        Arc::new(CachePadded::new(Self { word, home }))
+    }
+
+    /// The worker that always polls it. Another may become that.
+    #[inline]
+    pub(crate) fn home(&self) -> usize {
+        self.home.load(Relaxed)
+    }
+
+    /// Gives it another home.
+    pub(crate) fn move_to(&self, worker: usize) {
+        // An exchange, like every write that a sleeper's last look must not miss; the fences are `Lot`'s.
+        self.home.swap(worker, Relaxed);
+    }
+}
+
+/// A duty at the other end of a ring, as who rings sees it.
+pub(crate) type Neighbour = Arc<CachePadded<Flags>>;
 
 pub(crate) const CLAIMED: usize = 1;
 pub(crate) const HOLDS: usize = 2;
@@ -203,13 +236,6 @@ pub(crate) const HAND: usize = 8;
 pub(crate) const BOUND: usize = 16;
 /// Where the lane begins in the word.
 pub(crate) const LANE: u32 = 5;
-
-/// A duty at the other end of a ring: its word, and the worker it is at home at.
-#[derive(Clone)]
-pub(crate) struct Neighbour {
-    pub(crate) home: usize,
-    pub(crate) word: Arc<DutyWord>,
-}
 
 /// How one end of a ring calls the duties at its other end. Owned by who rings it.
 pub(crate) struct Bell {
@@ -254,13 +280,12 @@ impl Bell {
     /// Calls one home that sleeps, if any, whatever it sleeps for.
     pub(crate) fn call_one(&self) {
         light_fence();
-        if self.lot.is_anybody_asleep()
-            && let Some(duty) = self
+        if self.lot.is_anybody_asleep() {
+            // One that gets up by itself meanwhile is not woken: then the next one is.
+            let _is_woken = self
                 .duties
                 .iter()
-                .find(|duty| self.lot.is_asleep(duty.home))
-        {
-            self.lot.wake(duty.home);
+                .any(|duty| self.lot.is_asleep(duty.home()) && self.lot.wake(duty.home()));
         }
     }
 
@@ -268,7 +293,7 @@ impl Bell {
     pub(crate) fn ended(&self) {
         light_fence();
         for duty in &self.duties {
-            self.lot.wake(duty.home);
+            self.lot.wake(duty.home());
         }
     }
 
@@ -276,8 +301,9 @@ impl Bell {
     #[inline(never)]
     fn call_givers(&self, was_full: bool) {
         for duty in &self.duties {
-            if self.lot.is_asleep(duty.home) && (was_full || duty.word.load(Relaxed) & HOLDS != 0) {
-                self.lot.wake(duty.home);
+            if self.lot.is_asleep(duty.home()) && (was_full || duty.word.load(Relaxed) & HOLDS != 0)
+            {
+                self.lot.wake(duty.home());
             }
         }
     }
@@ -288,20 +314,21 @@ impl Bell {
         let lot = &*self.lot;
         // Who has claimed a duty looks for more when it gives the claim back.
         let can_take = |duty: &&Neighbour| {
-            lot.is_asleep(duty.home) && duty.word.load(Relaxed) & (CLAIMED | HOLDS | ENDED) == 0
+            lot.is_asleep(duty.home()) && duty.word.load(Relaxed) & (CLAIMED | HOLDS | ENDED) == 0
         };
-        if let Some(duty) = self.duties.iter().find(can_take) {
-            lot.wake(duty.home);
+        // Model: loom-tests/tests/event.rs::one_call_wakes_one.
+        let mut takers = self.duties.iter().filter(can_take);
+        if takers.any(|duty| lot.wake(duty.home())) {
             return;
         }
-        if backlog < BACKLOG / 2 {
-            self.level = BACKLOG;
+        if backlog < self.level / 4 {
+            self.level = (self.level / 2).max(BACKLOG);
         } else if backlog >= self.level && lot.has_spare_core() {
             self.level = backlog * 2;
             lot.wake_helper();
             return;
         }
-        let polls = self.duties.iter().map(|duty| lot.poll_of(duty.home));
+        let polls = self.duties.iter().map(|duty| lot.poll_of(duty.home()));
         let Some(poll) = polls.filter(|poll| poll % 2 == 1).last() else {
             return;
         };

@@ -20,11 +20,9 @@
 use std::sync::Arc as StdArc;
 use std::time::Instant;
 
-use crossbeam_utils::CachePadded;
-
 use crate::counters::{Source, StageTally};
 use crate::edge::{self, Call, InputPeek, OutputPeek, To};
-use crate::lot::{DutyWord, HOLDS, Neighbour};
+use crate::lot::{Flags, HOLDS, Neighbour};
 use crate::pipeline::builder::{Many, One};
 use crate::pool::board::{self, Batch};
 use crate::ring::window;
@@ -69,7 +67,7 @@ impl Lot {
     }
 
     pub fn sleep(&self, worker: usize, ready: impl FnOnce() -> bool) {
-        self.0.sleep(worker, &mut None, ready);
+        self.0.sleep(worker, &mut lot::Nap::default(), ready);
     }
 
     pub fn wake_helper(&self) {
@@ -80,19 +78,12 @@ impl Lot {
     /// A bell that calls a duty at home at each of these workers; `holds` says that it has a result that
     /// found no room.
     pub fn bell(&self, homes: &[usize], holds: bool) -> Bell {
-        let duty = |&home: &usize| Neighbour {
-            home,
-            word: word(if holds { HOLDS } else { 0 }),
-        };
+        let duty = |&home: &usize| Flags::new(if holds { HOLDS } else { 0 }, home);
         Bell(lot::Bell::new(
             &self.0,
             homes.iter().map(duty).collect::<Vec<_>>(),
         ))
     }
-}
-
-fn word(bits: usize) -> StdArc<DutyWord> {
-    StdArc::new(CachePadded::new(AtomicUsize::new(bits)))
 }
 
 pub struct Bell(lot::Bell);
@@ -264,7 +255,9 @@ impl<T: Send + 'static> Rx<T> {
     /// The end at which results are received.
     pub fn receiver<E: Send + Sync + 'static>(self, executor: &Executor<E>) -> Receiver<T, E, One> {
         let attach = StdArc::new(|_: &mut edge::Rx<T>| {});
-        Receiver::new(self.0, &executor.0, &Idle::parking(), false, attach)
+        let idle = Idle::parking();
+        let strategy = idle.strategy(false);
+        Receiver::new(self.0, &executor.0, &idle, false, strategy, attach)
     }
 }
 
@@ -312,7 +305,9 @@ impl<T: Send + 'static> Tx<T> {
         executor: &Executor<E>,
     ) -> Dispatcher<T, E, FailFast, Many> {
         let attach = StdArc::new(|_: &mut edge::Tx<'static, T>| {});
-        Dispatcher::new(self.0, &executor.0, &Idle::parking(), false, attach)
+        let idle = Idle::parking();
+        let strategy = idle.strategy(false);
+        Dispatcher::new(self.0, &executor.0, &idle, false, strategy, attach)
     }
 }
 
@@ -454,11 +449,10 @@ impl Station {
         let duty = Box::new(Any(duty));
         let always = StdArc::new(Always);
         Self(Place::new(
-            word(0),
+            Flags::new(0, 0),
             Some(duty),
             always.clone(),
             always,
-            0,
             1,
         ))
     }
@@ -530,9 +524,18 @@ pub struct Workers(StdArc<Floor<'static>>);
 impl Workers {
     /// Runs worker `index` to its end.
     pub fn run(&self, index: usize) {
+        self.worker(index).run();
+    }
+
+    fn worker(&self, index: usize) -> Worker<'static, 'static> {
         let on_panic = Box::new(|payload| std::panic::resume_unwind(payload));
         let idle = Idle::parking().strategy(false);
-        Worker::new(index, &self.0, Vec::new(), true, idle, on_panic).run();
+        Worker::new(index, &self.0, Vec::new(), true, idle, on_panic)
+    }
+
+    /// Worker `index` polls a duty once, wherever it is at home: how many jobs it moved on.
+    pub fn poll_as(&self, index: usize, duty: usize) -> usize {
+        self.worker(index).poll_floating(duty)
     }
 
     /// Polls one duty, if nobody else does: how many jobs it moved on.
@@ -549,14 +552,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let lot = StdArc::new(lot::Lot::new(self.workers, self.workers, self.workers));
         core.set_lot(&lot);
 
-        let duties: Vec<Neighbour> = self
-            .homes
-            .iter()
-            .map(|&home| Neighbour {
-                home,
-                word: word(0),
-            })
-            .collect();
+        let duties: Vec<Neighbour> = self.homes.iter().map(|&home| Flags::new(0, home)).collect();
         let first_of = |stage: usize| self.instances[..stage].iter().sum::<usize>();
         let of_stage = |stage: usize| &duties[first_of(stage)..first_of(stage + 1)];
         let bell = |duties: Vec<Neighbour>| {
@@ -672,15 +668,9 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                     StdArc::clone(&crew),
                     StdArc::clone(&executor),
                 );
-                let Neighbour { home, word } = duties[number].clone();
-                stations.push(Place::new(
-                    word,
-                    Some(Box::new(duty)),
-                    input,
-                    output,
-                    home,
-                    threshold,
-                ));
+                let flags = Neighbour::clone(&duties[number]);
+                let duty = Some(Box::new(duty) as _);
+                stations.push(Place::new(flags, duty, input, output, threshold));
             }
             tallies.push(counted);
         }
@@ -688,6 +678,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let floor = StdArc::new(Floor {
             core: StdArc::clone(core),
             lot: StdArc::clone(&lot),
+            epoch: std::time::Instant::now(),
+            caller: None,
             afloat: AtomicUsize::new(stations.len()),
             floating: (0..stations.len()).rev().collect(),
             stations,
@@ -704,8 +696,10 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             rx.attach(Call::Duties(lot::Bell::new(&lot, last.clone())));
         });
         let idle = Idle::parking();
-        let dispatcher = Dispatcher::new(mouth.pop().unwrap(), &executor, &idle, false, attach_tx);
-        let receiver = Receiver::new(exit.pop().unwrap(), &executor, &idle, false, attach_rx);
+        let (tx, rx) = (mouth.pop().unwrap(), exit.pop().unwrap());
+        let strategy = || idle.strategy(false);
+        let dispatcher = Dispatcher::new(tx, &executor, &idle, false, strategy(), attach_tx);
+        let receiver = Receiver::new(rx, &executor, &idle, false, strategy(), attach_rx);
         Ok(Assembly {
             dispatcher,
             receiver,

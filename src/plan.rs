@@ -5,17 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-
-use crossbeam_utils::CachePadded;
+use std::time::Instant;
 
 use crate::affinity::{self, Pin, allowed_cores};
 use crate::counters::StageTally;
 use crate::edge::{Call, InputPeek, OutputPeek};
-use crate::error::{BuildError, Fault, Payload, PinError, panic_message};
+use crate::error::{BuildError, Fault, Payload, PinError, into_message, panic_message};
 use crate::executor::Executor;
 use crate::idle::{Idle, IdleStrategy};
 use crate::lifecycle::Core;
-use crate::lot::{BACKLOG, Bell, BOUND, DutyWord, Lot, Neighbour};
+use crate::lot::{BACKLOG, BOUND, Bell, Flags, Lot, Neighbour};
 use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
 use crate::sync::AtomicUsize;
@@ -321,26 +320,18 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         executor.core.set_lot(&lot);
         executor.set_up(duties.len(), stages);
 
-        let word = |bits| Arc::new(CachePadded::new(AtomicUsize::new(bits)));
         let mut table: Vec<_> = duties
             .iter()
             .zip(&crew.homes)
             .map(|(duty, &home)| {
-                let word: Arc<DutyWord> = word(if duty.core.is_some() { BOUND } else { 0 });
-                (Neighbour { home, word }, duty.input_edge, duty.output_edge)
+                let word = if duty.core.is_some() { BOUND } else { 0 };
+                (Flags::new(word, home), duty.input_edge, duty.output_edge)
             })
             .collect();
         let last = edges.len() - 1;
         for duty in caller.iter().flatten() {
             let number = table.len();
-            table.push((
-                Neighbour {
-                    home: 0,
-                    word: word(BOUND),
-                },
-                last,
-                0,
-            ));
+            table.push((Flags::new(BOUND, 0), last, 0));
             if duty.is_feed {
                 edges[0].producers.push(number);
             } else {
@@ -370,19 +361,20 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 }
             };
             let threshold = (duty.capacity / 2).clamp(1, BACKLOG);
-            let Neighbour { home, word } = wiring.duties[number].0.clone();
+            let flags = Neighbour::clone(&wiring.duties[number].0);
             stations.push(Station::new(
-                word,
+                flags,
                 made,
                 duty.input,
                 duty.output,
-                home,
                 threshold,
             ));
         }
         floating.sort_by_key(|&(stage, _)| std::cmp::Reverse(stage));
         let floor = Arc::new(Floor {
             core: Arc::clone(&executor.core),
+            epoch: Instant::now(),
+            caller: caller.is_some().then_some(0),
             lot,
             stations,
             afloat: AtomicUsize::new(floating.len()),
@@ -492,7 +484,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
 fn guard<R>(hook: &'static str, call: impl FnOnce() -> R) -> Result<R, BuildError> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| BuildError::Hook {
         hook,
-        message: panic_message(&*payload),
+        message: into_message(payload),
     })
 }
 
@@ -559,10 +551,13 @@ impl<E: Send + Sync + 'static> Body<'_, E> {
         match made {
             Err(error) => drop(self.say_ready.send(Err(error))),
             Ok((idle, bound)) => {
+                // Made before it stands ready: afterwards nothing is allocated.
+                let panic = on_panic(&self.executor);
+                let mut worker =
+                    Worker::new(self.index, &self.floor, bound, self.helps, idle, panic);
                 let _heard = self.say_ready.send(Ok(pinned));
                 if self.hear_go.recv().is_ok() {
-                    let panic = on_panic(&self.executor);
-                    Worker::new(self.index, &self.floor, bound, self.helps, idle, panic).run();
+                    worker.run();
                 }
             }
         }

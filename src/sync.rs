@@ -15,8 +15,34 @@ use loom::{cell, hint, sync, thread};
 #[cfg(not(loom))]
 use std::{hint, sync, thread};
 
+use std::sync::LockResult;
 pub(crate) use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
-pub(crate) use sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+pub(crate) use sync::{Arc, Mutex, MutexGuard};
+/// The facade's condition variable: an alias would be std's, which is banned elsewhere.
+pub(crate) struct Condvar(sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(sync::Condvar::new())
+    }
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+        self.0.wait(guard)
+    }
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        time: Duration,
+    ) -> MutexGuard<'a, T> {
+        match self.0.wait_timeout(guard, time) {
+            Ok((guard, _)) => guard,
+            Err(poisoned) => poisoned.into_inner().0,
+        }
+    }
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
 
 #[cfg(loom)]
 macro_rules! model_local {

@@ -1,5 +1,7 @@
 //! Pools: batches over borrowed data, nested, with panics.
 
+#![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};

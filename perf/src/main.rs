@@ -5,7 +5,6 @@
 mod args;
 mod exit;
 mod interrupt;
-mod itch;
 mod progress;
 mod report;
 mod run;

@@ -11,7 +11,7 @@ use super::relay;
 use crate::affinity::Pin;
 use crate::counters::{Source, StageTally, Tally};
 use crate::edge::{Route, Rx, To, Tx};
-use crate::error::{BuildError, RingError, panic_message};
+use crate::error::{BuildError, RingError, into_message};
 use crate::idle::Idle;
 use crate::pipeline::Handle;
 use crate::plan::{DutyPlan, Plan, Wiring};
@@ -226,7 +226,7 @@ where
                 .map_err(|payload| BuildError::Init {
                     stage,
                     instance,
-                    message: panic_message(&*payload),
+                    message: into_message(payload),
                 })
             });
             plan.add_duty(DutyPlan {
@@ -234,7 +234,10 @@ where
                 name: Arc::clone(&self.names[0]),
                 instance,
                 instances,
-                core: self.cores.as_ref().and_then(|cores| cores.get(instance).copied()),
+                core: self
+                    .cores
+                    .as_ref()
+                    .and_then(|cores| cores.get(instance).copied()),
                 input,
                 output,
                 capacity: self.capacity,
@@ -246,7 +249,7 @@ where
     }
 
     /// Ends the plan here: results go nowhere.
-    pub(crate) fn to_nowhere(self, plan: &mut Plan<'env, E>) {
+    pub(crate) fn end_nowhere(self, plan: &mut Plan<'env, E>) {
         let edge = plan.add_edge(false);
         let txs = self.rxs.iter().map(|_| Tx::new(To::Nowhere)).collect();
         self.hide(plan, edge, txs);
@@ -508,7 +511,7 @@ where
         let (mut plan, mouth, opened) = self.open(&name, count, None);
         let last: Last<'env, P::Item<L::Out>, S, E, FailFast, W> =
             opened.into_last(name, cores, window, init);
-        last.to_nowhere(&mut plan);
+        last.end_nowhere(&mut plan);
         (plan, mouth)
     }
 

@@ -158,12 +158,13 @@ where
 
     #[cold]
     #[inline(never)]
-    fn dispatch_slow(
-        &mut self,
-        job: J,
-        deadline: Option<Instant>,
-    ) -> Result<(), DispatchError<J>> {
-        let Self { tx, executor, strategy, .. } = self;
+    fn dispatch_slow(&mut self, job: J, deadline: Option<Instant>) -> Result<(), DispatchError<J>> {
+        let Self {
+            tx,
+            executor,
+            strategy,
+            ..
+        } = self;
         let core = &executor.core;
         if is_inside(core) {
             return Err(DispatchError::Full(job));

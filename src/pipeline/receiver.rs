@@ -117,7 +117,12 @@ where
     #[cold]
     #[inline(never)]
     fn receive_slow(&mut self, deadline: Option<Instant>) -> Result<T, ReceiveTimeoutError> {
-        let Self { rx, executor, strategy, .. } = self;
+        let Self {
+            rx,
+            executor,
+            strategy,
+            ..
+        } = self;
         if is_inside(&executor.core) {
             return Err(ReceiveTimeoutError::Timeout);
         }

@@ -108,7 +108,14 @@ where
                 let mut tx = tx;
                 tx.attach(|lane| wiring.behind(0, lane));
                 let batch = VecDeque::with_capacity(BUDGET);
-                Box::new(Feeding::<J, E, P, _> { jobs, tx, batch, refused, guard, ended: false })
+                Box::new(Feeding::<J, E, P, _> {
+                    jobs,
+                    tx,
+                    batch,
+                    refused,
+                    guard,
+                    ended: false,
+                })
             }),
         });
         let started = plan.start(&mut Scoped(scope), Some(duties), 0)?;
@@ -147,7 +154,10 @@ impl<E> Guarded<E> {
         let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
             return true;
         };
-        keep_first(&mut self.unwound.lock().unwrap_or_else(PoisonError::into_inner), payload);
+        keep_first(
+            &mut self.unwound.lock().unwrap_or_else(PoisonError::into_inner),
+            payload,
+        );
         self.executor.core.advance(Phase::Stopped);
         false
     }
@@ -200,7 +210,14 @@ where
             }
             fed = tx.dispatch_batch(batch).unwrap_or(0);
         });
-        refused.store(if batch.is_empty() { NOTHING } else { tx.full_lane() }, Relaxed);
+        refused.store(
+            if batch.is_empty() {
+                NOTHING
+            } else {
+                tx.full_lane()
+            },
+            Relaxed,
+        );
         if is_over && went_well {
             core.advance(Phase::Closed);
         }

@@ -161,7 +161,7 @@ where
             last,
             ..
         } = self;
-        last.to_nowhere(&mut plan);
+        last.end_nowhere(&mut plan);
         Sealed {
             plan,
             mouth,

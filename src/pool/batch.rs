@@ -65,7 +65,10 @@ impl FirstPanic {
         let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
             return true;
         };
-        keep_first(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), payload);
+        keep_first(
+            &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            payload,
+        );
         false
     }
 

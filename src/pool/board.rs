@@ -82,6 +82,10 @@ impl Board {
         };
         let slot = self.slots.iter().find(is_reserved)?;
         let batch: *const (dyn Batch + 'a) = batch;
+        #[expect(
+            clippy::transmute_ptr_to_ptr,
+            reason = "a cast may not lengthen a lifetime"
+        )]
         // SAFETY: only the lifetime changes; by I2 nobody uses the pointer after `Posted` is dropped, and
         // `Posted` borrows the batch.
         let batch = unsafe {

@@ -165,10 +165,6 @@ where
     S::Out: Send,
     P: Policy<E>,
 {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a duty is the place where all of these meet"
-    )]
     pub(crate) fn new(
         make: Make<'env, S>,
         context: Context,
@@ -213,13 +209,19 @@ where
         }
         let limit = self.pace.limit(self.rx.instances() > 1);
         // Room before a claim: a job in hand is no longer counted by its ring.
-        let mut filled = if self.out.tx.has_room() { self.rx.fill(limit) } else { 0 };
+        let mut filled = if self.out.tx.has_room() {
+            self.rx.fill(limit)
+        } else {
+            0
+        };
         let begun = self.pace.begin(filled);
         let before = *jobs;
         let mut until_publication = self.pace.stride();
         let mut left = limit;
         while filled > 0 && left > 0 && !self.executor.core.phase().drops_queued() {
-            let Some(ticket) = self.rx.ticket() else { break };
+            let Some(ticket) = self.rx.ticket() else {
+                break;
+            };
             let item = self.rx.take(ticket);
             self.rx.release();
             self.parts.tallies[0].start();

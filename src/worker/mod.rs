@@ -15,26 +15,44 @@ use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Core;
 use crate::lot::{ENDED, LONG_POLL, Lot, Nap};
-use crate::sync::{AcqRel, Acquire, AtomicUsize};
+use crate::sync::{AcqRel, Acquire, AtomicUsize, IS_MODEL, Relaxed};
 use duty::Poll;
 use station::Station;
 
 /// Looks at a poll that may turn out long, before a worker that was called goes back to sleep.
 const LOOKS: u32 = 4;
 
+/// Polls in a row with little to do after which an adopted duty goes back: a few hundred µs at least.
+const QUIET: u32 = 4096;
+/// How long a duty stays where it moved, in nanoseconds: some times what it costs to bring a state of a
+/// hundred cache lines from core to core (100 ns each).
+const SETTLE: u64 = 100_000;
+
 /// What the workers of one executor share.
 pub(crate) struct Floor<'env> {
     pub(crate) core: Arc<Core>,
     pub(crate) lot: Arc<Lot>,
+    /// When the clock began by which duties move.
+    pub(crate) epoch: Instant,
     /// All duties, by number; bound ones show only their word here.
     pub(crate) stations: Vec<Station<'env>>,
     /// Numbers of the duties that float, last stage first.
     pub(crate) floating: Vec<usize>,
     /// How many of them have not ended.
     pub(crate) afloat: AtomicUsize,
+    /// The worker that also feeds and collects, if one does.
+    pub(crate) caller: Option<usize>,
 }
 
 impl Floor<'_> {
+    /// The clock by which duties move. In a model, where time does not pass, each moves once.
+    fn now(&self) -> u64 {
+        if IS_MODEL {
+            return 1;
+        }
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     fn is_all_done(&self) -> bool {
         // ORDERING: Acquire. Who leaves because all have ended sees what they did.
         // Pairs with: the subtraction in `Worker::poll_floating`. Model: loom-tests/tests/lifecycle.rs.
@@ -58,18 +76,24 @@ pub(crate) struct Worker<'env, 'own> {
     floor: Arc<Floor<'env>>,
     /// Duties that only this worker polls, last stage first.
     bound: Vec<Bound<'own>>,
-    /// Floating duties at home here, last stage first.
-    home: Vec<usize>,
+    /// Floating duties that are natives here, last stage first, then those adopted. Some natives may be at
+    /// home elsewhere at the moment.
+    home: Vec<Resident>,
     /// Whether this worker helps others with theirs.
     helps: bool,
-    /// The duty it helps with at the moment.
-    helping: Option<usize>,
     idle: Box<dyn IdleStrategy>,
     nap: Nap,
     /// Per worker: the poll it was last seen in and since when; and how many looks are left.
     seen: Vec<(usize, Instant)>,
     looks: u32,
     on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
+}
+
+/// A duty that is, or was, at home at a worker.
+struct Resident {
+    number: usize,
+    /// Polls in a row that found it with so little to do that it need not have been adopted.
+    quiet: u32,
 }
 
 crate::sync::thread_local! {
@@ -110,16 +134,20 @@ impl<'env, 'own> Worker<'env, 'own> {
         idle: Box<dyn IdleStrategy>,
         on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
     ) -> Self {
-        let is_home = |&&number: &&usize| floor.stations[number].home == index;
-        let home = floor.floating.iter().filter(is_home).copied().collect();
+        let natives = floor
+            .floating
+            .iter()
+            .filter(|&&number| floor.stations[number].native == index);
+        let mut home = Vec::with_capacity(floor.floating.len()); // `run` allocates nothing.
+        home.extend(natives.map(|&number| Resident { number, quiet: 0 }));
         let seen = vec![(0, Instant::now()); floor.lot.len()];
+        INSIDE.with(|inside| inside.borrow_mut().reserve(1)); // `run` allocates nothing.
         Self {
             index,
             floor: Arc::clone(floor),
             bound,
             home,
             helps,
-            helping: None,
             idle,
             nap: Nap::default(),
             seen,
@@ -154,13 +182,64 @@ impl<'env, 'own> Worker<'env, 'own> {
         for nth in 0..self.bound.len() {
             jobs += self.poll_bound(nth);
         }
-        for nth in 0..self.home.len() {
-            let number = self.home[nth];
-            if self.floor.stations[number].is_runnable(self.floor.core.phase()) {
-                jobs += self.poll_floating(number);
+        let mut nth = 0;
+        while nth < self.home.len() {
+            let number = self.home[nth].number;
+            let station = &self.floor.stations[number];
+            if station.home() != self.index {
+                // Adopted by another; a native comes back, others do not.
+                if station.native == self.index {
+                    nth += 1;
+                } else {
+                    self.home.remove(nth);
+                }
+                continue;
             }
+            if station.is_runnable(self.floor.core.phase()) {
+                jobs += self.poll_resident(nth);
+            }
+            nth += 1;
         }
         jobs
+    }
+
+    /// Polls a duty at home here; sends an adopted one back that has become quiet.
+    fn poll_resident(&mut self, nth: usize) -> usize {
+        let Resident { number, quiet } = &mut self.home[nth];
+        let number = *number;
+        let station = &self.floor.stations[number];
+        if station.native != self.index {
+            let is_quiet = station.backlog() < station.threshold / 2;
+            *quiet = if is_quiet { *quiet + 1 } else { 0 };
+            if *quiet > QUIET {
+                self.send_back(number);
+                return 0;
+            }
+        }
+        self.poll_floating(number)
+    }
+
+    /// Gives an adopted duty back to its native worker.
+    fn send_back(&self, number: usize) {
+        let floor = &*self.floor;
+        let station = &floor.stations[number];
+        station.move_to(station.native);
+        self.call_home(station);
+    }
+
+    /// Wakes a duty's home if there is something to do: it may have looked while the duty was elsewhere, or
+    /// claimed, and gone to sleep.
+    fn call_home(&self, station: &Station<'_>) {
+        let floor = &*self.floor;
+        light_fence();
+        if floor.lot.is_asleep(station.home()) {
+            // Whoever published meanwhile may have read the duty's flags as they were, and behind a light
+            // fence of its own; only a heavy one makes one of us see the other.
+            heavy_fence();
+            if station.is_runnable(floor.core.phase()) {
+                floor.lot.wake(station.home());
+            }
+        }
     }
 
     fn poll_bound(&mut self, nth: usize) -> usize {
@@ -178,7 +257,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         polled.jobs
     }
 
-    fn poll_floating(&self, number: usize) -> usize {
+    pub(crate) fn poll_floating(&self, number: usize) -> usize {
         let floor = &*self.floor;
         let station = &floor.stations[number];
         floor.lot.enter_poll(self.index);
@@ -191,55 +270,74 @@ impl<'env, 'own> Worker<'env, 'own> {
             if floor.afloat.fetch_sub(1, AcqRel) == 1 {
                 floor.lot.wake_all();
             }
-        } else if station.home != self.index {
-            // The home may have looked while we had the claim, and gone to sleep.
-            light_fence();
-            if floor.lot.is_asleep(station.home) {
-                // Whoever published meanwhile may have read the duty's word as it was, and behind a light
-                // fence of its own; only a heavy one makes one of us see the other.
-                heavy_fence();
-                if station.is_runnable(floor.core.phase()) {
-                    floor.lot.wake(station.home);
-                }
-            }
+        } else if station.home() != self.index {
+            self.call_home(station);
         }
         polled.jobs
     }
 
-    /// Polls one duty of another worker, if it is worth it: its backlog is long, or its home is held up.
+    /// Helps with one duty of another worker, if it is worth it: adopts it if its backlog is long, polls it
+    /// once if its home is held up.
     fn help(&mut self) -> usize {
-        if let Some(number) = self.helping {
-            let station = &self.floor.stations[number];
-            if station.backlog() > station.threshold / 2
-                && station.is_runnable(self.floor.core.phase())
-            {
-                return self.poll_floating(number);
-            }
-            self.helping = None;
-        }
         for nth in 0..self.floor.floating.len() {
             let number = self.floor.floating[nth];
-            let floor = Arc::clone(&self.floor);
-            let station = &floor.stations[number];
-            if station.home == self.index || !station.is_runnable(floor.core.phase()) {
+            let station = &self.floor.stations[number];
+            let home = station.home();
+            if home == self.index || !station.is_runnable(self.floor.core.phase()) {
                 continue;
             }
-            if station.backlog() >= station.threshold || self.is_held_up(station.home) {
-                let jobs = self.poll_floating(number);
-                if jobs > 0 {
-                    self.helping = Some(number);
-                    return jobs;
-                }
+            let is_late = station.backlog() >= station.threshold && self.has_more_to_do(number);
+            let helps = (is_late && self.adopt(number)) || self.is_held_up(home);
+            if !helps {
+                continue;
+            }
+            let jobs = self.poll_floating(number);
+            if jobs > 0 {
+                return jobs;
             }
         }
         0
+    }
+
+    /// Whether the home of a duty has other work than that: if not, moving it would gain nothing.
+    fn has_more_to_do(&self, number: usize) -> bool {
+        let floor = &*self.floor;
+        let home = floor.stations[number].home();
+        let phase = floor.core.phase();
+        floor.caller == Some(home)
+            || floor.floating.iter().any(|&other| {
+                let station = &floor.stations[other];
+                other != number && station.home() == home && station.is_wanted(phase)
+            })
+    }
+
+    /// Makes this worker the home of a duty, unless it has just been moved: its state has to come after it.
+    fn adopt(&mut self, number: usize) -> bool {
+        let station = &self.floor.stations[number];
+        let now = self.floor.now();
+        let moved = station.moved.load(Relaxed);
+        let may_move = now.saturating_sub(moved) >= SETTLE || moved == 0;
+        // One worker of several that find this at once.
+        if !may_move
+            || station
+                .moved
+                .compare_exchange(moved, now, Relaxed, Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        station.move_to(self.index);
+        if !self.home.iter().any(|resident| resident.number == number) {
+            self.home.push(Resident { number, quiet: 0 });
+        }
+        true
     }
 
     /// Whether a worker has been inside one poll for long, as far as this worker's looks tell.
     fn is_held_up(&mut self, worker: usize) -> bool {
         let poll = self.floor.lot.poll_of(worker);
         let (seen, since) = self.seen[worker];
-        if poll % 2 == 0 {
+        if poll.is_multiple_of(2) {
             return false;
         }
         if seen == poll {
@@ -258,7 +356,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         let floor = &self.floor;
         floor.floating.iter().any(|&number| {
             let station = &floor.stations[number];
-            let home = station.home;
+            let home = station.home();
             home != self.index
                 && self.seen[home].0 == floor.lot.poll_of(home)
                 && self.seen[home].1.elapsed() < LONG_POLL
@@ -275,15 +373,36 @@ impl<'env, 'own> Worker<'env, 'own> {
         if step != Step::Park || self.is_looking() {
             return pause(step);
         }
+        // Who sleeps is nobody's home but its natives'.
+        while let Some(nth) = self.adopted() {
+            let Resident { number, .. } = self.home.remove(nth);
+            self.send_back(number);
+        }
         self.park();
+    }
+
+    /// A duty at home here that is native elsewhere.
+    fn adopted(&self) -> Option<usize> {
+        let stations = &self.floor.stations;
+        self.home.iter().position(|resident| {
+            let station = &stations[resident.number];
+            station.native != self.index && station.home() == self.index
+        })
     }
 
     #[inline(never)]
     fn park(&mut self) {
         let mut nap = self.nap;
-        self.floor.lot.sleep(self.index, &mut nap, || self.has_work());
+        let called = self
+            .floor
+            .lot
+            .sleep(self.index, &mut nap, || self.has_work());
         self.nap = nap;
         self.looks = LOOKS;
+        if called {
+            // There is work somewhere, though others may be quicker: worth a hot window.
+            self.guard(|idle| idle.reset());
+        }
     }
 
     /// Whether something of its own is ready, or it is time to go: what would be missed by sleeping.
@@ -297,10 +416,10 @@ impl<'env, 'own> Worker<'env, 'own> {
                 bound.station.is_some_and(is_ready)
                     || bound.is_ready.as_ref().is_some_and(|ready| ready())
             })
-            || self
-                .home
-                .iter()
-                .any(|&number| self.floor.stations[number].is_runnable(phase))
+            || self.home.iter().any(|resident| {
+                let station = &self.floor.stations[resident.number];
+                station.home() == self.index && station.is_runnable(phase)
+            })
             || self.is_over()
     }
 

@@ -52,7 +52,8 @@ impl Pace {
     #[inline]
     pub(crate) fn begin(&mut self, count: usize) -> Option<Instant> {
         self.polls = self.polls.wrapping_add(1);
-        let worth = self.stride == 1 || 4 * count >= self.stride || self.polls % EVERY == 0;
+        let worth =
+            self.stride == 1 || 4 * count >= self.stride || self.polls.is_multiple_of(EVERY);
         (worth && count > 0).then(Instant::now)
     }
 

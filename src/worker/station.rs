@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::duty::{Poll, Polled};
 use crate::edge::{InputPeek, OutputPeek};
 use crate::lifecycle::Phase;
-use crate::lot::{BOUND, CLAIMED, DutyWord, ENDED, HAND, HOLDS, LANE};
-use crate::sync::{Acquire, Relaxed, Release, UnsafeCell};
+use crate::lot::{BOUND, CLAIMED, ENDED, HAND, HOLDS, LANE, Neighbour};
+use crate::sync::{Acquire, AtomicU64, Relaxed, Release, UnsafeCell};
 
 /// A duty that floats.
 pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
@@ -17,12 +17,14 @@ pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
 /// * I1: who changed the word from unclaimed to `CLAIMED` is the only one to touch the duty until it
 ///   gives the claim back.
 pub(crate) struct Station<'env> {
-    word: Arc<DutyWord>,
+    flags: Neighbour,
     duty: UnsafeCell<Option<Floating<'env>>>,
     input: Arc<dyn InputPeek + 'env>,
     output: Arc<dyn OutputPeek + 'env>,
-    /// The worker that always polls it.
-    pub(crate) home: usize,
+    /// The worker that it comes back to when it needs no help.
+    pub(crate) native: usize,
+    /// When it last moved from one worker to another, in nanoseconds of the floor's clock.
+    pub(crate) moved: AtomicU64,
     /// From this backlog on another worker helps.
     pub(crate) threshold: usize,
 }
@@ -32,19 +34,19 @@ unsafe impl Sync for Station<'_> {}
 
 impl<'env> Station<'env> {
     pub(crate) fn new(
-        word: Arc<DutyWord>,
+        flags: Neighbour,
         duty: Option<Floating<'env>>,
         input: Arc<dyn InputPeek + 'env>,
         output: Arc<dyn OutputPeek + 'env>,
-        home: usize,
         threshold: usize,
     ) -> Self {
         Self {
-            word,
+            native: flags.home(),
+            moved: AtomicU64::new(0),
+            flags,
             duty: UnsafeCell::new(duty),
             input,
             output,
-            home,
             threshold,
         }
     }
@@ -53,7 +55,7 @@ impl<'env> Station<'env> {
     /// for helping, and before parking.
     #[inline]
     pub(crate) fn is_ready(&self, phase: Phase) -> bool {
-        let word = self.word.load(Relaxed);
+        let word = self.flags.word.load(Relaxed);
         if word & ENDED != 0 {
             return false;
         }
@@ -72,10 +74,26 @@ impl<'env> Station<'env> {
         has_jobs || self.input.is_at_end()
     }
 
+    /// [`Station::is_ready`], or somebody polls it right now.
+    pub(crate) fn is_wanted(&self, phase: Phase) -> bool {
+        self.flags.word.load(Relaxed) & CLAIMED != 0 || self.is_ready(phase)
+    }
+
     /// [`Station::is_ready`], and nobody has claimed it.
     #[inline]
     pub(crate) fn is_runnable(&self, phase: Phase) -> bool {
-        self.word.load(Relaxed) & (CLAIMED | BOUND) == 0 && self.is_ready(phase)
+        self.flags.word.load(Relaxed) & (CLAIMED | BOUND) == 0 && self.is_ready(phase)
+    }
+
+    /// The worker that always polls it.
+    #[inline]
+    pub(crate) fn home(&self) -> usize {
+        self.flags.home()
+    }
+
+    /// Gives it another home.
+    pub(crate) fn move_to(&self, worker: usize) {
+        self.flags.move_to(worker);
     }
 
     pub(crate) fn backlog(&self) -> usize {
@@ -84,13 +102,14 @@ impl<'env> Station<'env> {
 
     /// Polls the duty if nobody else does. `None` if somebody does, or it has ended.
     pub(crate) fn try_poll(&self) -> Option<Polled> {
-        let word = self.word.load(Relaxed);
+        let word = self.flags.word.load(Relaxed);
         if word & (CLAIMED | BOUND | ENDED) != 0 {
             return None;
         }
         // ORDERING: Acquire. The duty's state is as its last holder left it.
         // Pairs with: the swap below (Release). Model: loom-tests/tests/station.rs::claim_hands_over.
-        self.word
+        self.flags
+            .word
             .compare_exchange(word, word | CLAIMED, Acquire, Relaxed)
             .ok()?;
         let polled = self.duty.with_mut(|duty| {
@@ -101,7 +120,7 @@ impl<'env> Station<'env> {
         let next = polled.as_ref().map_or(ENDED, |polled| polled.word);
         // ORDERING: Release, by an exchange so that no look in between is lost.
         // Pairs with: the claim above (Acquire). Model: loom-tests/tests/station.rs::claim_hands_over.
-        self.word.swap(next, Release);
+        self.flags.word.swap(next, Release);
         polled
     }
 
@@ -109,6 +128,6 @@ impl<'env> Station<'env> {
     pub(crate) fn show(&self, polled: &Polled) {
         // ORDERING: Release. Who sees the word sees what the poll published before.
         // Pairs with: looks that only hint (Relaxed); by an exchange, as in `try_poll`.
-        self.word.swap(polled.word | BOUND, Release);
+        self.flags.word.swap(polled.word | BOUND, Release);
     }
 }

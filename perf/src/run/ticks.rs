@@ -1,4 +1,4 @@
-//! A feed handler: packets of ITCH messages are decoded, applied to order books by symbol, and every
+//! A feed handler: packets of ITCH messages are split, decoded, applied to order books by symbol, and every
 //! change of a top of book comes out. Checked against one fused loop over the same bytes.
 
 mod feed;
@@ -14,11 +14,11 @@ use ringmill::{Handle, Instances, RunError};
 use crate::args::{Placement, TicksArgs};
 use crate::exit::{Exit, Failure, say};
 use crate::interrupt::Interrupt;
-use crate::itch::{Books, FinalState, Messages, Plan, StreamError, generate};
 use crate::progress::Progress;
 use crate::report::{Latency, Report};
 use feed::{Packet, Packets};
-use stages::{Book, Change, Decode, Seen, Shelf, Tick, merge};
+use ringmill_perf::itch::{Books, FinalState, Messages, Plan, StreamError, generate};
+use stages::{Book, Change, Raw, Seen, Shelf, Split, decode, merge};
 
 /// Messages or packets that wait in a ring.
 const CAPACITY: usize = 1024;
@@ -43,7 +43,10 @@ pub(super) fn ticks(args: &TicksArgs, interrupt: &Interrupt) -> Result<Exit, Fai
         }
     };
 
-    let jobs = handle.counters().stage("book").map_or(0, |stage| stage.finished);
+    let jobs = handle
+        .counters()
+        .stage("book")
+        .map_or(0, |stage| stage.finished);
     let bytes = input.len() as u64;
     let mut report = Report::new("ticks", &handle, (jobs, bytes), wall);
     report.latency_ns = latency;
@@ -75,7 +78,11 @@ fn print(args: &TicksArgs, report: &Report) -> Exit {
 fn input(args: &TicksArgs) -> Result<Vec<u8>, Failure> {
     let Some(path) = &args.input else {
         let messages = args.messages.unwrap_or(MESSAGES);
-        let plan = Plan { seed: args.seed, messages, symbols: args.symbols.into() };
+        let plan = Plan {
+            seed: args.seed,
+            messages,
+            symbols: args.symbols.into(),
+        };
         return generate(&plan).map_err(|error| Failure::Usage(error.to_string()));
     };
     fs::read(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
@@ -86,20 +93,24 @@ macro_rules! placed {
     ($args:expr, $builder:expr, $shelf:expr, $run:ident($($with:expr),*)) => {{
         let flags = &$args.flags;
         let shelf = $shelf;
-        let by_symbol = |tick: &Tick| tick.message.locate();
-        let decode = |_: &_| Decode::new();
+        let by_symbol = |raw: &Raw| raw.locate();
+        let split = |_: &_| Split::new();
+        let decode = |_: &_| decode;
         let book = |_: &_| Book::new(shelf);
         match flags.placement {
             Placement::Floating => $builder
-                .stage("decode", Instances::new(1), decode)
-                .stage("book", Instances::new(flags.workers()).keyed(by_symbol), book)
+                .stage("split", Instances::new(1), split)
+                .stage("decode", Instances::new(flags.workers()).keyed(by_symbol), decode)
+                .then("book", book)
                 .$run($($with),*),
             Placement::Bound => $builder
-                .stage("decode", Instances::bound(flags.bound_cores().into_iter().take(1)), decode)
-                .stage("book", Instances::bound(flags.bound_cores()).keyed(by_symbol), book)
+                .stage("split", Instances::bound(flags.bound_cores().into_iter().take(1)), split)
+                .stage("decode", Instances::bound(flags.bound_cores()).keyed(by_symbol), decode)
+                .then("book", book)
                 .$run($($with),*),
             Placement::Fused => $builder
-                .stage("decode", Instances::new(1), decode)
+                .stage("split", Instances::new(1), split)
+                .then("decode", decode)
                 .then("book", book)
                 .$run($($with),*),
         }
@@ -130,7 +141,12 @@ fn saturate(
         next
     });
     let start = Instant::now();
-    let ended = placed!(args, builder, shelf, run(feed, |change: Change| seen.record(&change.top)));
+    let ended = placed!(
+        args,
+        builder,
+        shelf,
+        run(feed, |change: Change| seen.record(&change.top))
+    );
     let wall = start.elapsed();
     drop(progress);
     super::settle(ended)?;
@@ -150,7 +166,10 @@ impl Pace {
 
     /// When message `nth` is due, in nanoseconds since the start.
     fn due(self, nth: usize) -> u64 {
-        Duration::from_secs_f64(nth as f64 / self.rate).as_nanos().try_into().unwrap_or(u64::MAX)
+        Duration::from_secs_f64(nth as f64 / self.rate)
+            .as_nanos()
+            .try_into()
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -180,14 +199,13 @@ fn offer(
     let (mut dispatcher, receiver, pipeline) =
         started.map_err(|error| Failure::Usage(error.to_string()))?;
     let start = Instant::now();
-    let mut histogram = Histogram::<u64>::new_with_max(3_600_000_000_000, 3).map_err(|error| Failure::Job(error.to_string()))?;
+    let mut histogram = Histogram::<u64>::new_with_max(3_600_000_000_000, 3)
+        .map_err(|error| Failure::Job(error.to_string()))?;
     let fed = std::thread::scope(|scope| {
         let feeder = scope.spawn(move || {
             let mut packets = Packets::new(input, messages, 1);
-            let mut nth = 0;
-            for packet in packets.by_ref() {
+            for (nth, packet) in packets.by_ref().enumerate() {
                 let due = pace.due(nth);
-                nth += 1;
                 while since(start) < due {
                     std::hint::spin_loop();
                 }
@@ -208,9 +226,10 @@ fn offer(
         return Err(Failure::Job(error.to_string()));
     }
     super::settle(pipeline.join().map_err(RunError::Join))?;
-    shelf.lock().unwrap_or_else(PoisonError::into_inner).extend(
-        own.lock().unwrap_or_else(PoisonError::into_inner).drain(..),
-    );
+    shelf
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(own.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
     let at = |quantile| histogram.value_at_quantile(quantile);
     let latency = Latency {
         p50: at(0.5),
@@ -236,7 +255,9 @@ fn sequential(input: &[u8], messages: usize) -> Result<(FinalState, Duration), F
     let state = books.final_state();
     let wall = start.elapsed();
     if !seen.equals(&state) {
-        return Err(Failure::Job("the sequential loop contradicts itself".to_string()));
+        return Err(Failure::Job(
+            "the sequential loop contradicts itself".to_string(),
+        ));
     }
     Ok((state, wall))
 }

@@ -1,6 +1,5 @@
 //! The work: read a file and hash it.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The feed's side: packets of whole messages, cut from a stream in memory.
 
-use crate::itch::frame::{Frame, FrameError, Frames};
+use ringmill_perf::itch::frame::{Frame, FrameError, Frames};
 
 /// Bytes of messages in one packet at the most: what fits into one UDP datagram on Ethernet, which is how
 /// the exchange sends them.
@@ -17,16 +17,6 @@ pub(super) struct Packet<'a> {
     pub(super) due: u64,
 }
 
-impl<'a> Packet<'a> {
-    /// Its messages, with their offsets in the input.
-    pub(super) fn frames(self) -> impl Iterator<Item = Frame<'a>> {
-        // The framing was checked when the packet was cut.
-        Frames::new(self.bytes)
-            .flatten()
-            .map(move |frame| Frame { offset: self.offset + frame.offset, ..frame })
-    }
-}
-
 /// Cuts an input into packets of up to `most` messages. Ends after `messages`, or at an error, which is
 /// then in `error`.
 pub(super) struct Packets<'a> {
@@ -41,7 +31,14 @@ pub(super) struct Packets<'a> {
 
 impl<'a> Packets<'a> {
     pub(super) fn new(input: &'a [u8], messages: usize, most: usize) -> Self {
-        Self { input, frames: Frames::new(input), left: messages, most, next: None, error: None }
+        Self {
+            input,
+            frames: Frames::new(input),
+            left: messages,
+            most,
+            next: None,
+            error: None,
+        }
     }
 
     fn frame(&mut self) -> Option<Frame<'a>> {
@@ -80,24 +77,44 @@ impl<'a> Iterator for Packets<'a> {
             }
             end = with;
         }
-        Some(Packet { offset: start, bytes: &self.input[start..end], due: 0 })
+        Some(Packet {
+            offset: start,
+            bytes: &self.input[start..end],
+            due: 0,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::itch::{Plan, generate};
+    use ringmill_perf::itch::{Plan, generate};
 
     #[test]
     fn packets_hold_every_message_once() {
-        let input = generate(&Plan { seed: 3, messages: 2000, symbols: 20 }).unwrap();
+        let input = generate(&Plan {
+            seed: 3,
+            messages: 2000,
+            symbols: 20,
+        })
+        .unwrap();
         for (messages, most) in [(usize::MAX, usize::MAX), (usize::MAX, 1), (777, usize::MAX)] {
             let packets: Vec<_> = Packets::new(&input, messages, most).collect();
             assert!(packets.iter().all(|packet| packet.bytes.len() <= PACKET));
-            let mut frames = packets.iter().flat_map(|packet| packet.frames());
+            let frames = |packet: &Packet<'_>| {
+                let start = packet.offset;
+                let at = move |frame: Frame<'_>| (start + frame.offset, frame.bytes.to_vec());
+                Frames::new(packet.bytes)
+                    .flatten()
+                    .map(at)
+                    .collect::<Vec<_>>()
+            };
+            let mut frames = packets.iter().flat_map(frames);
             for expected in Frames::new(&input).flatten().take(messages) {
-                assert_eq!(frames.next(), Some(expected));
+                assert_eq!(
+                    frames.next(),
+                    Some((expected.offset, expected.bytes.to_vec()))
+                );
             }
             assert!(frames.next().is_none());
         }
@@ -105,10 +122,18 @@ mod tests {
 
     #[test]
     fn a_truncated_stream_ends_with_its_error() {
-        let input = generate(&Plan { seed: 3, messages: 100, symbols: 5 }).unwrap();
+        let input = generate(&Plan {
+            seed: 3,
+            messages: 100,
+            symbols: 5,
+        })
+        .unwrap();
         let cut = &input[..input.len() - 5];
         let mut packets = Packets::new(cut, usize::MAX, usize::MAX);
         while packets.next().is_some() {}
-        assert!(matches!(packets.error, Some(FrameError::TruncatedMessage { .. })));
+        assert!(matches!(
+            packets.error,
+            Some(FrameError::TruncatedMessage { .. })
+        ));
     }
 }

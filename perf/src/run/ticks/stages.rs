@@ -1,17 +1,32 @@
-//! The stages: packets are decoded, messages applied to the books of their symbols.
+//! The stages: packets are split, messages decoded and applied to the books of their symbols.
 
 use std::sync::{Mutex, PoisonError};
 
 use ringmill::{Flow, Outlet, Stage};
 
 use super::feed::Packet;
-use crate::itch::state::ChangeDigest;
-use crate::itch::{Books, FinalState, Frames, Message, StreamError, TopOfBook};
+use ringmill_perf::itch::frame::Frame;
+use ringmill_perf::itch::state::ChangeDigest;
+use ringmill_perf::itch::{Books, FinalState, Frames, Message, StreamError, TopOfBook};
+
+/// A message on its way, not yet decoded: its fields are read where its book is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw<'a> {
+    frame: Frame<'a>,
+    due: u64,
+}
+
+impl Raw<'_> {
+    /// Its symbol: all messages of one go to the same book.
+    pub(super) fn locate(&self) -> Option<u16> {
+        Message::peek_locate(self.frame.bytes)
+    }
+}
 
 /// A message on its way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tick {
-    pub(super) message: Message,
+    message: Message,
     due: u64,
 }
 
@@ -23,20 +38,20 @@ pub(super) struct Change {
 }
 
 /// Packets to messages.
-pub(super) struct Decode<'a> {
+pub(super) struct Split<'a> {
     open: Option<(Packet<'a>, Frames<'a>)>,
 }
 
-impl Decode<'_> {
+impl Split<'_> {
     pub(super) fn new() -> Self {
         Self { open: None }
     }
 }
 
-impl<'a> Stage<Packet<'a>, StreamError> for Decode<'a> {
-    type Out = Tick;
+impl<'a> Stage<Packet<'a>, StreamError> for Split<'a> {
+    type Out = Raw<'a>;
 
-    fn job<O: Outlet<Tick>>(
+    fn job<O: Outlet<Raw<'a>>>(
         &mut self,
         packet: Packet<'a>,
         out: &mut O,
@@ -45,20 +60,35 @@ impl<'a> Stage<Packet<'a>, StreamError> for Decode<'a> {
         Stage::<Packet<'a>, StreamError>::more(self, out)
     }
 
-    fn more<O: Outlet<Tick>>(&mut self, out: &mut O) -> Result<Flow, StreamError> {
-        let Some((packet, frames)) = &mut self.open else { return Ok(Flow::Done) };
+    fn more<O: Outlet<Raw<'a>>>(&mut self, out: &mut O) -> Result<Flow, StreamError> {
+        let Some((packet, frames)) = &mut self.open else {
+            return Ok(Flow::Done);
+        };
         while out.is_ready() {
             let Some(frame) = frames.next() else {
                 self.open = None;
                 return Ok(Flow::Done);
             };
-            let mut frame = frame.map_err(StreamError::Frame)?;
-            frame.offset += packet.offset;
-            let tick = Tick { message: frame.decode()?, due: packet.due };
-            let _accepted = out.emit(tick); // It is ready.
+            let Frame { offset, bytes } = frame.map_err(StreamError::Frame)?;
+            let frame = Frame {
+                offset: packet.offset + offset,
+                bytes,
+            };
+            let _accepted = out.emit(Raw {
+                frame,
+                due: packet.due,
+            }); // It is ready.
         }
         Ok(Flow::More)
     }
+}
+
+/// A message's bytes to its fields.
+pub(super) fn decode(raw: Raw) -> Result<Tick, StreamError> {
+    Ok(Tick {
+        message: raw.frame.decode()?,
+        due: raw.due,
+    })
 }
 
 /// Where instances leave their books when they end.
@@ -72,7 +102,10 @@ pub(super) struct Book<'a> {
 
 impl<'a> Book<'a> {
     pub(super) fn new(shelf: &'a Shelf) -> Self {
-        Self { books: Books::new(), shelf }
+        Self {
+            books: Books::new(),
+            shelf,
+        }
     }
 }
 
@@ -89,7 +122,10 @@ impl Stage<Tick, StreamError> for Book<'_> {
 
     fn end(&mut self) {
         let state = self.books.final_state();
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+        self.shelf
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(state);
     }
 }
 
@@ -114,14 +150,21 @@ impl Seen {
         let of = |locate: u16| self.0.get(usize::from(locate)).unwrap_or(&none);
         let total: u64 = self.0.iter().map(|digest| digest.count).sum();
         total == expected.changes()
-            && expected.symbols.iter().all(|(&locate, symbol)| *of(locate) == symbol.changes)
+            && expected
+                .symbols
+                .iter()
+                .all(|(&locate, symbol)| *of(locate) == symbol.changes)
     }
 }
 
 /// Takes the instances' books together.
 pub(super) fn merge(shelf: &Shelf) -> Option<FinalState> {
     let mut all = FinalState::default();
-    for state in shelf.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+    for state in shelf
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .drain(..)
+    {
         all.merge(state).ok()?; // A symbol in the books of two instances is a wrong answer.
     }
     Some(all)

@@ -1,0 +1,3 @@
+//! What the command `ringmill` runs that is of use elsewhere: the feed handler's data.
+
+pub mod itch;

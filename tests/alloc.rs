@@ -1,0 +1,160 @@
+//! After the start a job costs no allocation, whatever kind of ring it passes, wherever its stages run and
+//! whoever waits for whom. One test: it counts for the whole process.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+
+use ringmill::stage::{flat_map, map};
+use ringmill::{Dispatcher, Idle, Instances, Pipeline, Receiver, allowed_cores};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+#[expect(unsafe_code, reason = "an allocator that counts")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller keeps to the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+type Ends = (
+    Dispatcher<u64, Infallible>,
+    Receiver<u64, Infallible>,
+    Pipeline<Infallible>,
+);
+
+/// Every kind of edge and placement.
+fn pipelines(capacity: usize, idle: &Idle) -> Vec<(&'static str, Ends)> {
+    let allowed = allowed_cores();
+    let (one, two) = (allowed[0], allowed[allowed.len() - 1]);
+    let builder = || {
+        let builder = Pipeline::<Infallible>::builder::<u64>();
+        builder.capacity(capacity).idle(idle.clone()).workers(2)
+    };
+    let same = |_: &ringmill::Context| map(|x: u64| x);
+    vec![
+        (
+            "bound, one producer to one consumer",
+            builder()
+                .stage("a", Instances::bound([one]), same)
+                .stage("b", Instances::bound([two]), same)
+                .start()
+                .unwrap(),
+        ),
+        (
+            "floating, one to many to many to one",
+            builder()
+                .stage("a", Instances::new(1), same)
+                .stage("b", Instances::new(2), same)
+                .stage("c", Instances::new(2), same)
+                .stage("d", Instances::new(1), same)
+                .start()
+                .unwrap(),
+        ),
+        (
+            "fused, no result and several",
+            builder()
+                .stage("a", Instances::new(1), |_| flat_map(|x: u64| 0..x % 3))
+                .then("b", |_| flat_map(|x: u64| [x; 2]))
+                .then("c", same)
+                .start()
+                .unwrap(),
+        ),
+        (
+            "ordered, to one and through a relay to many",
+            builder()
+                .stage("a", Instances::new(2).ordered(4), same)
+                .stage("b", Instances::new(2).ordered(4), |_| {
+                    flat_map(|x: u64| 0..x % 3)
+                })
+                .start()
+                .unwrap(),
+        ),
+        (
+            "keyed, from the dispatcher and from a stage",
+            builder()
+                .stage("a", Instances::new(2).keyed(|x: &u64| *x), same)
+                .stage("b", Instances::new(1), same)
+                .stage("c", Instances::new(2).keyed(|x: &u64| *x), same)
+                .start()
+                .unwrap(),
+        ),
+    ]
+}
+
+/// How many allocations there are while another `jobs` jobs come out of the pipeline.
+fn cost(
+    dispatcher: &mut Dispatcher<u64, Infallible>,
+    receiver: &mut Receiver<u64, Infallible>,
+    jobs: u64,
+    is_batched: bool,
+) -> u64 {
+    let (go, wait) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut cost = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            wait.store(1, SeqCst);
+            support::until(|| go.load(SeqCst) == 1);
+            if is_batched {
+                dispatcher.dispatch_all(0..jobs).unwrap();
+            } else {
+                (0..jobs).for_each(|nth| dispatcher.dispatch(nth).unwrap());
+            }
+            wait.store(2, SeqCst);
+        });
+        // The thread and what belongs to it are made by now.
+        support::until(|| wait.load(SeqCst) == 1);
+        let before = ALLOCATIONS.load(SeqCst);
+        go.store(1, SeqCst);
+        while wait.load(SeqCst) != 2 {
+            let _any = receiver.receive_timeout(std::time::Duration::from_millis(1));
+        }
+        cost = ALLOCATIONS.load(SeqCst) - before;
+    });
+    cost
+}
+
+fn check(capacity: usize, idle: &Idle, jobs: u64, is_batched: bool) {
+    for (name, (mut dispatcher, mut receiver, pipeline)) in pipelines(capacity, idle) {
+        // Threads, ends and whatever is made on first use.
+        cost(&mut dispatcher, &mut receiver, jobs / 20 + 100, is_batched);
+        let few = cost(&mut dispatcher, &mut receiver, jobs, is_batched);
+        let many = cost(&mut dispatcher, &mut receiver, 10 * jobs, is_batched);
+        assert_eq!((few, many), (0, 0), "{name}, {capacity}, {idle:?}");
+        drop(dispatcher);
+        receiver.for_each(drop);
+        pipeline.join().unwrap();
+    }
+}
+
+#[test]
+fn a_job_costs_no_allocation() {
+    check(1024, &Idle::backoff(), support::jobs(100_000), true);
+    // Small rings hand over one by one and wake somebody for nearly each job: fewer of them.
+    for capacity in [1, 2, 3, 16] {
+        check(capacity, &Idle::parking(), support::jobs(200), false);
+        check(capacity, &Idle::backoff(), support::jobs(300), true);
+    }
+}

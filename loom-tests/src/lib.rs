@@ -4,8 +4,8 @@
 //! `cargo loom` (see `src/bin/loom.rs`). loom explores fewer interleavings than it should where a thread
 //! loads an atomic and then stores to it (tokio-rs/loom#166, #392). So a model is believed only if
 //!
-//! * each of its threads begins with a read-modify-write on one shared *gate* ([`Scene::spawn`]),
-//! * every outcome that it names, its *witnesses*, was seen in some execution ([`Scene::saw`]),
+//! * each of its threads begins with a read-modify-write on one shared *gate* (`Scene::spawn`),
+//! * every outcome that it names, its *witnesses*, was seen in some execution (`Scene::saw`),
 //! * it had at least as many executions as its *floor* says.
 
 #![cfg(loom)]

@@ -109,8 +109,13 @@ fn a_truncated_or_foreign_file_is_an_error_that_names_the_offset() {
     let cut = day.len() - 10;
     let (code, talk) = refused(&day[..cut]);
     assert_eq!(code, Some(1), "{talk}");
+    let named = talk
+        .split("at byte ")
+        .nth(1)
+        .and_then(|rest| rest.split(':').next());
+    let offset: usize = named.expect("an offset").parse().expect("a number");
     assert!(
-        talk.contains("at byte 15") && talk.contains("expected"),
+        (cut - 60..=cut).contains(&offset) && talk.contains("expected"),
         "{talk}"
     );
     let (code, talk) = refused(b"%PDF-1.7 is no feed");

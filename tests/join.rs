@@ -65,7 +65,8 @@ fn join_timeout_says_who_is_running() {
                 assert!(said.contains(&format!("slow/{instance}")), "{said}");
                 let slow = still.counters.stage("slow").unwrap();
                 assert_eq!(slow.running, 1);
-                assert_eq!(still.counters.active(), 2);
+                // The second job may be on its way between the stages, where neither counts it.
+                assert!((1..=2).contains(&still.counters.active()));
                 pipeline = still.pipeline;
                 assert!(!pipeline.is_finished() && !pipeline.is_stopped());
             }

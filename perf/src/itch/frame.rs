@@ -208,17 +208,27 @@ impl From<FrameError> for StreamError {
 }
 
 impl Frame<'_> {
-    /// Decodes the message; an error names its place in the file.
+    /// Decodes the message; [`Frame::blame`] makes an error name its place in the file.
+    ///
+    /// Not one step: a result that turns into one with another error moves, and what was just written in
+    /// fields of one to eight bytes is read back in words, for which the processor has to wait (11 ns a
+    /// message where nothing else is done, 26 between two stages).
     ///
     /// # Errors
     ///
-    /// [`StreamError::Message`] if the bytes are no message of ITCH 5.0.
+    /// [`DecodeError`] if the bytes are no message of ITCH 5.0.
     #[inline]
-    pub fn decode(&self) -> Result<Message, StreamError> {
-        Message::decode(self.bytes).map_err(|error| StreamError::Message {
+    pub fn decode(&self) -> Result<Message, DecodeError> {
+        Message::decode(self.bytes)
+    }
+
+    /// That the bytes are no message, and where they lie.
+    #[must_use]
+    pub const fn blame(&self, error: DecodeError) -> StreamError {
+        StreamError::Message {
             offset: self.offset,
             error,
-        })
+        }
     }
 }
 
@@ -244,7 +254,7 @@ impl Iterator for Messages<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         Some(match self.frames.next()? {
-            Ok(frame) => frame.decode(),
+            Ok(frame) => frame.decode().map_err(|error| frame.blame(error)),
             Err(error) => Err(error.into()),
         })
     }

@@ -1,4 +1,4 @@
-//! The stages: packets are split, messages decoded and applied to the books of their symbols.
+//! The stages: packets are split into messages, those decoded and applied to the books of their symbols.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use ringmill_perf::itch::frame::Frame;
 use ringmill_perf::itch::state::ChangeDigest;
 use ringmill_perf::itch::{Books, FinalState, Frames, Message, StreamError, TopOfBook};
 
-/// A message on its way, not yet decoded: its fields are read where its book is.
+/// A message on its way, not yet decoded: its fields are read where its book is, in the same job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Raw<'a> {
     frame: Frame<'a>,
@@ -21,13 +21,6 @@ impl Raw<'_> {
     pub(super) fn locate(&self) -> Option<u16> {
         Message::peek_locate(self.frame.bytes)
     }
-}
-
-/// A message on its way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tick {
-    message: Message,
-    due: u64,
 }
 
 /// A top of book that changed.
@@ -83,18 +76,10 @@ impl<'a> Stage<Packet<'a>, StreamError> for Split<'a> {
     }
 }
 
-/// A message's bytes to its fields.
-pub(super) fn decode(raw: Raw) -> Result<Tick, StreamError> {
-    Ok(Tick {
-        message: raw.frame.decode()?,
-        due: raw.due,
-    })
-}
-
 /// Where instances leave their books when they end.
 pub(super) type Shelf = Mutex<Vec<FinalState>>;
 
-/// Messages to changes: the books of the symbols that come here.
+/// Messages' bytes to changes: decoded, and applied to the books of the symbols that come here.
 pub(super) struct Book<'a> {
     books: Books,
     shelf: &'a Shelf,
@@ -109,15 +94,21 @@ impl<'a> Book<'a> {
     }
 }
 
-impl Stage<Tick, StreamError> for Book<'_> {
+impl<'a> Stage<Raw<'a>, StreamError> for Book<'_> {
     type Out = Change;
 
     #[inline]
-    fn job<O: Outlet<Change>>(&mut self, tick: Tick, out: &mut O) -> Result<Flow, StreamError> {
-        if let Some(top) = self.books.apply(&tick.message) {
-            let _accepted = out.emit(Change { top, due: tick.due }); // The first of a job always is.
+    fn job<O: Outlet<Change>>(&mut self, raw: Raw<'a>, out: &mut O) -> Result<Flow, StreamError> {
+        // Looked at where it is: see `Frame::decode`.
+        match &raw.frame.decode() {
+            Ok(message) => {
+                if let Some(top) = self.books.apply(message) {
+                    let _accepted = out.emit(Change { top, due: raw.due }); // The first of a job always is.
+                }
+                Ok(Flow::Done)
+            }
+            Err(error) => Err(raw.frame.blame(*error)),
         }
-        Ok(Flow::Done)
     }
 
     fn end(&mut self) {

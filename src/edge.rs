@@ -39,10 +39,10 @@ impl Call {
 
     #[inline]
     fn given_back(&self, was_full: impl FnOnce() -> bool) {
-        match self {
-            Self::Duties(bell) => bell.given_back(was_full),
-            Self::Mouth(core) => drop(core.mouth.notify()),
-            Self::Nobody | Self::Exit(_) => {}
+        if let Self::Duties(bell) = self {
+            bell.given_back(was_full);
+        } else if let Self::Mouth(core) = self {
+            core.mouth.notify();
         }
     }
 
@@ -128,13 +128,18 @@ impl<'env, T> Tx<'env, T> {
     /// Hands an item on; [`Tx::publish`] makes it visible at the latest.
     #[inline]
     pub(crate) fn try_send(&mut self, item: T) -> Result<(), T> {
+        if let To::Spsc(producer) = &mut self.to {
+            self.dirty = true;
+            return producer.write(item);
+        }
+        self.try_send_otherwise(item)
+    }
+
+    /// [`Tx::try_send`] for all but the simplest edge, whose code stays small enough to be part of a poll's.
+    #[inline(never)]
+    fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
         match &mut self.to {
-            To::Spsc(producer) => {
-                if !producer.has_room() {
-                    return Err(item);
-                }
-                producer.write(item);
-            }
+            To::Spsc(producer) => producer.write(item)?,
             To::Mpmc(producer) => {
                 producer.try_push(item).map_err(PushError::into_inner)?;
             }
@@ -359,7 +364,7 @@ pub(crate) struct Rx<T> {
     gate: Option<Arc<Cursors>>,
     /// Set where the jobs come from dispatchers: who sees that the executor is closed closes the ring.
     mouth: Option<StdArc<Core>>,
-    /// The first word taken since slots were last given back.
+    /// The first word taken from a shared ring since its producers were last told.
     first: Option<usize>,
 }
 
@@ -450,7 +455,7 @@ impl<T> Rx<T> {
     #[inline]
     pub(crate) fn fill(&mut self, limit: usize) -> usize {
         match &mut self.from {
-            From::Spsc(consumer) => consumer.available().min(limit),
+            From::Spsc(consumer) => consumer.available(limit),
             From::Window(_) => limit,
             From::Mpmc(hand) if self.instances == 1 => hand.fill(|_| limit),
             From::Mpmc(hand) => {
@@ -498,29 +503,57 @@ impl<T> Rx<T> {
         }
     }
 
-    /// Whether a poll may claim more than once: where a claim takes only one job.
-    pub(crate) fn claims_singly(&self) -> bool {
-        matches!(&self.from, From::Mpmc(hand) if hand.claims_singly())
+    /// The ticket of the job that [`Rx::take`] would take, if there is one for this end.
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
+    pub(crate) fn ticket(&mut self) -> Option<usize> {
+        if let From::Spsc(consumer) = &mut self.from {
+            return consumer.has_published().then(|| consumer.position());
+        }
+        self.ticket_otherwise()
     }
 
-    /// The ticket of the job that [`Rx::take`] would take, if there is one for this end.
-    #[inline]
-    pub(crate) fn ticket(&mut self) -> Option<usize> {
+    #[inline(never)]
+    fn ticket_otherwise(&mut self) -> Option<usize> {
         match &mut self.from {
-            From::Spsc(consumer) => (consumer.available() > 0).then(|| consumer.position()),
+            From::Spsc(consumer) => Some(consumer.position()),
             From::Mpmc(hand) => hand.ticket(),
             From::Window(taker) => taker.ticket(),
         }
     }
 
+    /// [`Rx::ticket`] in a poll that may take `left` more jobs: where a claim takes only one, claims another.
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
+    pub(crate) fn next_ticket(&mut self, left: usize) -> Option<usize> {
+        if let From::Mpmc(hand) = &self.from
+            && hand.held() == 0
+            && hand.claims_singly()
+        {
+            self.fill(left);
+        }
+        self.ticket()
+    }
+
     /// Takes the job that [`Rx::ticket`] announced; without an `Option` around it, so that it moves only
     /// once. Its slot is given back by [`Rx::release`] at the latest.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
     pub(crate) fn take(&mut self, ticket: usize) -> T {
-        self.first.get_or_insert(ticket);
+        if let From::Spsc(consumer) = &mut self.from {
+            return consumer.take();
+        }
+        self.take_otherwise(ticket)
+    }
+
+    #[inline(never)]
+    fn take_otherwise(&mut self, ticket: usize) -> T {
         match &mut self.from {
             From::Spsc(consumer) => consumer.take(),
-            From::Mpmc(hand) => hand.take(),
+            From::Mpmc(hand) => {
+                self.first.get_or_insert(ticket);
+                hand.take()
+            }
             From::Window(taker) => taker.take(),
         }
     }
@@ -533,30 +566,37 @@ impl<T> Rx<T> {
     }
 
     /// Gives back the slots of what was taken, and calls who waits for room.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
     pub(crate) fn release(&mut self) {
-        if let From::Window(taker) = &mut self.from {
-            // Gaps are stepped over also when nothing came.
-            if let Some(from) = taker.moved() {
-                self.call.given_back(|| taker.was_full(from));
-            }
-            self.first = None;
-            return;
-        }
-        let Some(first) = self.first.take() else {
-            return;
-        };
         if let From::Spsc(consumer) = &mut self.from {
-            consumer.release();
+            let first = consumer.released();
+            if consumer.release() {
+                let cursors = consumer.cursors();
+                self.call.given_back(|| was_full(cursors, first));
+            }
+        } else {
+            self.release_otherwise();
         }
-        let cursors = match &self.from {
-            From::Spsc(consumer) => consumer.cursors(),
-            From::Mpmc(hand) => hand.consumer().cursors(),
-            From::Window(taker) => taker.cursors(),
-        };
-        // Whoever sleeps for want of room saw the slot of `first` taken, so the tail is that far on.
-        self.call
-            .given_back(|| distance(first, cursors.tail.load(Relaxed)) >= cursors.capacity());
+    }
+
+    #[inline(never)]
+    fn release_otherwise(&mut self) {
+        match &mut self.from {
+            From::Spsc(_) => {}
+            From::Mpmc(hand) => {
+                if let Some(first) = self.first.take() {
+                    let cursors = hand.consumer().cursors();
+                    self.call.given_back(|| was_full(cursors, first));
+                }
+            }
+            // Gaps are stepped over also when nothing came.
+            From::Window(taker) => {
+                if let Some(from) = taker.moved() {
+                    self.call.given_back(|| taker.was_full(from));
+                }
+            }
+        }
     }
 
     /// Jobs claimed and not yet started.
@@ -585,6 +625,12 @@ impl<T> Rx<T> {
             From::Window(taker) => taker.peek().is_ended(),
         }
     }
+}
+
+/// Whether a ring was full while `first` was its oldest item: whoever sleeps for want of room saw that slot
+/// taken, so the tail is that far on.
+fn was_full(cursors: &Cursors, first: usize) -> bool {
+    distance(first, cursors.tail.load(Relaxed)) >= cursors.capacity()
 }
 
 /// What anybody may see of a duty's input.

@@ -164,11 +164,13 @@ pub(crate) fn heavy_fence() {
 
 #[cfg(target_os = "linux")]
 mod membarrier {
-    use std::sync::OnceLock;
+    use std::sync::Once;
 
-    use crate::sync::IS_MODEL;
+    use crate::sync::{Fact, IS_MODEL};
 
-    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    static ONCE: Once = Once::new();
+    /// Read before every look for sleepers; whoever looks has an event, which was made after this was settled.
+    static REGISTERED: Fact = Fact::new();
 
     fn call(command: libc::c_int) -> bool {
         // SAFETY: the call takes three integers, touches no memory of ours and fails with -1 where the
@@ -178,16 +180,17 @@ mod membarrier {
 
     /// Once per process, before the first event can be slept on.
     pub(super) fn register() {
-        REGISTERED.get_or_init(|| {
-            !IS_MODEL
+        ONCE.call_once(|| {
+            let is_registered = !IS_MODEL
                 && std::env::var_os("RINGMILL_NO_MEMBARRIER").is_none()
-                && call(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+                && call(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+            REGISTERED.settle(is_registered);
         });
     }
 
     #[inline]
     pub(super) fn is_registered() -> bool {
-        REGISTERED.get().copied().unwrap_or(false)
+        REGISTERED.is_so()
     }
 
     pub(super) fn run() {

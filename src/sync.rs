@@ -194,6 +194,23 @@ pub(crate) fn fence_compiler() {
     std::sync::atomic::compiler_fence(SeqCst);
 }
 
+/// A fact about the process that is settled before anybody asks. Not a model's atomic: models have no such
+/// facts, and no statics either.
+pub(crate) struct Fact(std::sync::atomic::AtomicBool);
+
+impl Fact {
+    pub(crate) const fn new() -> Self {
+        Self(std::sync::atomic::AtomicBool::new(false))
+    }
+    pub(crate) fn settle(&self, is_so: bool) {
+        self.0.store(is_so, Relaxed);
+    }
+    #[inline]
+    pub(crate) fn is_so(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
 /// Whether loom runs this build. A model knows only the fences of the abstract machine.
 pub(crate) const IS_MODEL: bool = cfg!(loom);
 

@@ -60,7 +60,7 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
         cursors: Arc::clone(&cursors),
         tail: word,
         published: word,
-        head_seen: word,
+        full_at: word.wrapping_add(capacity * STEP),
         not_sync: PhantomData,
     };
     let consumer = ConsumerState {
@@ -88,6 +88,15 @@ struct Shared<T> {
     cursors: Arc<Cursors>,
 }
 
+impl<T> Shared<T> {
+    /// The slot of a word's position. The mask comes from the slots, so that there is no bound to check.
+    #[inline]
+    fn slot(&self, word: usize) -> &Slot<T> {
+        let slots = &*self.slots;
+        &slots[(word / STEP) & (slots.len() - 1)]
+    }
+}
+
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         // Both ends are gone, and each left its shared word equal to its private position.
@@ -95,10 +104,10 @@ impl<T> Drop for Shared<T> {
         let mut head = self.cursors.head.load(Relaxed) & !LEFT;
         drop_each(|| {
             (head != tail).then(|| {
-                let index = self.cursors.index(head);
+                let word = head;
                 head = head.wrapping_add(STEP);
                 // SAFETY: I1, `head..tail` is `taken..claimed` here; `&mut self` is exclusive.
-                unsafe { self.slots[index].take() }
+                unsafe { self.slot(word).take() }
             })
         });
     }
@@ -112,7 +121,8 @@ struct ProducerState<T> {
     cursors: Arc<Cursors>,
     tail: usize,
     published: usize,
-    head_seen: usize,
+    /// Where the tail would be if the ring were full, as far as the producer has seen the head.
+    full_at: usize,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -124,10 +134,7 @@ impl<T> Producer<T> {
     /// until this producer pushes.
     #[inline]
     pub fn try_push(&mut self, item: T) -> Result<(), Full<T>> {
-        if !self.has_room() {
-            return Err(Full(item));
-        }
-        self.write(item);
+        self.write(item).map_err(Full)?;
         self.publish();
         Ok(())
     }
@@ -146,22 +153,26 @@ impl<T> Producer<T> {
         let mut count = 0;
         while batch.0.has_room() {
             let Some(item) = items.next() else { break };
-            batch.0.write(item);
+            let _written = batch.0.write(item); // There is room.
             count += 1;
         }
         count
     }
 
-    /// Puts one item in without making it visible; [`Producer::publish`] does that. For a ring that
-    /// [`has_room`](Producer::has_room); panics otherwise.
+    /// Puts one item in without making it visible; [`Producer::publish`] does that.
+    ///
+    /// # Errors
+    /// Gives the item back if there is no room.
     #[inline]
-    pub(crate) fn write(&mut self, item: T) {
-        assert!(self.has_room(), "a write into a full ring");
+    pub(crate) fn write(&mut self, item: T) -> Result<(), T> {
+        if !self.has_room() {
+            return Err(item);
+        }
         let this = &mut *self.0;
-        let index = this.cursors.index(this.tail);
         // SAFETY: I2, `has_room` saw `tail < released + capacity`: the slot is the producer's and empty.
-        unsafe { this.shared.slots[index].write(item) };
+        unsafe { this.shared.slot(this.tail).write(item) };
         this.tail = this.tail.wrapping_add(STEP);
+        Ok(())
     }
 
     /// Makes everything written so far visible.
@@ -188,13 +199,14 @@ impl<T> Producer<T> {
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
         let this = &mut *self.0;
-        if distance(this.head_seen, this.tail) < this.cursors.capacity() {
+        if this.tail != this.full_at {
             return true;
         }
         // ORDERING: Acquire. The consumer has done with the slots it gave back.
         // Pairs with: `Consumer::release` (Release). Model: loom-tests/tests/spsc.rs::wrap.
-        this.head_seen = this.cursors.head.load(Acquire);
-        distance(this.head_seen, this.tail) < this.cursors.capacity()
+        let head = this.cursors.head.load(Acquire) & !LEFT;
+        this.full_at = head.wrapping_add(this.cursors.capacity() * STEP);
+        this.tail != this.full_at
     }
 
     /// Exactly how many items the ring takes.
@@ -259,7 +271,7 @@ impl<T> Consumer<T> {
     /// looked; the producer may push right after. It is the end only if [`Consumer::is_ended`] says so.
     #[inline]
     pub fn try_pop(&mut self) -> Option<T> {
-        (self.available() > 0).then(|| {
+        self.has_published().then(|| {
             let item = self.take();
             self.release();
             item
@@ -276,7 +288,7 @@ impl<T> Consumer<T> {
             }
         }
         let batch = Release(self);
-        let count = batch.0.available().min(limit);
+        let count = batch.0.available(limit);
         for _ in 0..count {
             each(batch.0.take());
         }
@@ -284,16 +296,16 @@ impl<T> Consumer<T> {
     }
 
     /// Takes the oldest item without giving its slot back; [`Consumer::release`] does that. For a ring with
-    /// something [`available`](Consumer::available); panics otherwise.
+    /// something [`published`](Consumer::has_published); panics otherwise.
     #[inline]
     pub(crate) fn take(&mut self) -> T {
-        assert!(self.available() > 0, "a take from an empty ring");
+        assert!(self.has_published(), "a take from an empty ring");
         let this = &mut *self.0;
-        let index = this.cursors.index(this.head);
-        this.head = this.head.wrapping_add(STEP);
+        let word = this.head;
+        this.head = word.wrapping_add(STEP);
         // SAFETY: I1 and I2, `available` saw `head < published`: the slot is the consumer's and holds a
         // value, and `head` has moved past it, so it is taken once.
-        unsafe { this.shared.slots[index].take() }
+        unsafe { this.shared.slot(word).take() }
     }
 
     /// The position of the next item, as a word.
@@ -302,27 +314,44 @@ impl<T> Consumer<T> {
         self.0.head
     }
 
-    /// Gives back the slots of everything taken so far.
+    /// The position of the oldest item whose slot has not been given back, as a word.
     #[inline]
-    pub(crate) fn release(&mut self) {
-        if self.0.released != self.0.head {
+    pub(crate) fn released(&self) -> usize {
+        self.0.released
+    }
+
+    /// Gives back the slots of everything taken so far. Whether there were any.
+    #[inline]
+    pub(crate) fn release(&mut self) -> bool {
+        let is_due = self.0.released != self.0.head;
+        if is_due {
             self.0.released = self.0.head;
             // ORDERING: Release. The values are out before the producer may write over them.
             // Pairs with: `Producer::has_room` (Acquire). Model: loom-tests/tests/spsc.rs::wrap.
             self.0.cursors.head.store(self.0.head, Release);
         }
+        is_due
     }
 
-    /// How many items can be taken now; the producer can only make it more.
+    /// How many items can be taken now, up to `limit`; the producer can only make it more. Looks at its
+    /// tail only where what was seen last is not enough.
     #[inline]
-    pub(crate) fn available(&mut self) -> usize {
+    pub(crate) fn available(&mut self, limit: usize) -> usize {
         let this = &mut *self.0;
-        if distance(this.head, this.tail_seen) == 0 {
-            // ORDERING: Acquire. Sees the slots behind the published tail.
-            // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
-            this.tail_seen = this.cursors.tail.load(Acquire);
+        let seen = distance(this.head, this.tail_seen);
+        if seen >= limit {
+            return limit;
         }
-        distance(this.head, this.tail_seen)
+        // ORDERING: Acquire. Sees the slots behind the published tail.
+        // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+        this.tail_seen = this.cursors.tail.load(Acquire) & !LEFT;
+        distance(this.head, this.tail_seen).min(limit)
+    }
+
+    /// Whether there is something to take.
+    #[inline]
+    pub(crate) fn has_published(&mut self) -> bool {
+        self.0.head != self.0.tail_seen || self.available(1) > 0
     }
 
     /// Exactly how many items the ring takes.

@@ -11,6 +11,7 @@ use crate::edge::{Rx, Tx};
 use crate::error::Payload;
 use crate::error::{Fault, panic_message};
 use crate::executor::Executor;
+use crate::lifecycle::Core;
 use crate::lot::{ENDED, HAND, HOLDS, LANE};
 use crate::policy::Policy;
 use crate::stage::{Context, Flow, Outlet, Stage};
@@ -86,6 +87,8 @@ where
     pace: Pace,
     crew: Arc<Crew>,
     executor: Arc<Executor<E>>,
+    /// The first part's.
+    tally: Arc<Tally>,
 }
 
 /// The producer end and the places for what found no room.
@@ -111,10 +114,16 @@ impl<T> Out<'_, T> {
         if self.tx.is_nowhere() {
             self.tally.discard();
         }
+        self.put(item);
+        Ok(())
+    }
+
+    /// [`Out::offer`] where nothing is held.
+    #[inline]
+    fn put(&mut self, item: T) {
         if let Err(item) = self.tx.try_send(item) {
             self.held = Some(item);
         }
-        Ok(())
     }
 
     /// Sends what is held. Whether nothing is any more.
@@ -158,6 +167,75 @@ impl<T: Send, E, P: Policy<E>> Outlet<T> for Emit<'_, '_, T, E, P> {
     }
 }
 
+/// The hot loop of a poll, and what it does not change.
+struct Burst<'a> {
+    core: &'a Core,
+    tally: &'a Tally,
+    /// Jobs from one publication to the next.
+    stride: usize,
+    /// Counts the jobs that were started, also the one that panics.
+    jobs: &'a mut usize,
+    /// Set where a job is over and its output has not taken that in.
+    ending: &'a mut bool,
+}
+
+impl Burst<'_> {
+    /// Starts up to `limit` jobs, one after the other, while there are any and the output has room. Returns
+    /// early with what the last one came to if it is not simply over.
+    #[inline]
+    fn run<In, S, E, P>(
+        &mut self,
+        limit: usize,
+        rx: &mut Rx<P::Item<In>>,
+        out: &mut Out<'_, P::Item<S::Out>>,
+        stage: &mut S,
+    ) -> Option<Result<Flow, E>>
+    where
+        In: Send,
+        S: Stage<In, E>,
+        S::Out: Send,
+        P: Policy<E>,
+    {
+        let mut until_publication = self.stride;
+        for left in (1..=limit).rev() {
+            if self.core.phase().drops_queued() {
+                break;
+            }
+            let ticket = rx.next_ticket(left)?;
+            let item = rx.take(ticket);
+            rx.release();
+            self.tally.start();
+            out.tx.begin(ticket);
+            *self.jobs += 1;
+            let flow = match P::open(item) {
+                Ok(job) => stage.job(job, &mut Emit::<S::Out, E, P>(out)),
+                Err(passed) => {
+                    out.put(passed); // Nothing is held when a job starts.
+                    Ok(Flow::Done)
+                }
+            };
+            if !matches!(flow, Ok(Flow::Done)) {
+                return Some(flow);
+            }
+            self.tally.finish();
+            // What is held goes first.
+            *self.ending = !out.is_ready() || !out.tx.end_job();
+            if *self.ending {
+                break;
+            }
+            until_publication -= 1;
+            if until_publication == 0 {
+                until_publication = self.stride;
+                out.tx.publish();
+            }
+            if !out.tx.has_room() {
+                break;
+            }
+        }
+        None
+    }
+}
+
 impl<'env, In, S, E, P> Duty<'env, In, S, E, P>
 where
     In: Send,
@@ -175,6 +253,7 @@ where
         executor: Arc<Executor<E>>,
     ) -> Self {
         let stage = Some(make(&context, &parts.tallies));
+        let first = Arc::clone(&parts.tallies[0]);
         let tally = Arc::clone(&parts.tallies[parts.tallies.len() - 1]);
         Self {
             stage,
@@ -195,6 +274,7 @@ where
             pace: Pace::new(),
             crew,
             executor,
+            tally: first,
         }
     }
 
@@ -207,45 +287,29 @@ where
         if !self.resume(jobs) {
             return;
         }
-        let limit = self.pace.limit(self.rx.instances() > 1);
         // Room before a claim: a job in hand is no longer counted by its ring.
-        let mut filled = if self.out.tx.has_room() {
-            self.rx.fill(limit)
-        } else {
-            0
-        };
-        let begun = self.pace.begin(filled);
-        let before = *jobs;
-        let mut until_publication = self.pace.stride();
-        let mut left = limit;
-        while filled > 0 && left > 0 && !self.executor.core.phase().drops_queued() {
-            let Some(ticket) = self.rx.ticket() else {
-                break;
-            };
-            let item = self.rx.take(ticket);
-            self.rx.release();
-            self.parts.tallies[0].start();
-            self.out.tx.begin(ticket);
-            *jobs += 1;
-            self.job(item);
-            if !self.is_settled() {
-                break;
-            }
-            until_publication -= 1;
-            if until_publication == 0 {
-                self.out.tx.publish();
-                until_publication = self.pace.stride();
-            }
-            filled -= 1;
-            left -= 1;
-            if !self.out.tx.has_room() {
-                break;
-            }
-            if filled == 0 && self.rx.claims_singly() {
-                filled = self.rx.fill(left);
+        if self.out.tx.has_room() {
+            let limit = self.pace.limit(self.rx.instances() > 1);
+            let filled = self.rx.fill(limit);
+            if filled > 0
+                && let Some(stage) = &mut self.stage
+            {
+                let begun = self.pace.begin(filled);
+                let before = *jobs;
+                let mut burst = Burst {
+                    core: &self.executor.core,
+                    tally: &self.tally,
+                    stride: self.pace.stride(),
+                    jobs,
+                    ending: &mut self.ending,
+                };
+                let last = burst.run::<In, S, E, P>(limit, &mut self.rx, &mut self.out, stage);
+                if let Some(flow) = last {
+                    self.after(flow);
+                }
+                self.pace.end(begun, *jobs - before);
             }
         }
-        self.pace.end(begun, *jobs - before);
         if *jobs == 0 && self.rx.is_ended() {
             self.end();
         }
@@ -282,24 +346,11 @@ where
         self.is_settled()
     }
 
-    #[inline]
-    fn job(&mut self, item: P::Item<In>) {
-        let Some(stage) = &mut self.stage else { return };
-        let flow = match P::open(item) {
-            Ok(job) => stage.job(job, &mut Emit::<S::Out, E, P>(&mut self.out)),
-            Err(passed) => {
-                let _accepted = self.out.offer(passed); // Nothing is held when a job starts.
-                Ok(Flow::Done)
-            }
-        };
-        self.after(flow);
-    }
-
-    #[inline]
+    /// A job is over, or open, or has failed.
     fn after(&mut self, flow: Result<Flow, E>) {
         match flow {
-            Ok(Flow::More) => self.open = true,
             Ok(Flow::Done) => self.finish_job(),
+            Ok(Flow::More) => self.open = true,
             Err(error) => {
                 let part = self.blame();
                 let stage = Arc::clone(&self.parts.names[part]);
@@ -315,7 +366,7 @@ where
     #[inline]
     fn finish_job(&mut self) {
         self.open = false;
-        self.parts.tallies[0].finish();
+        self.tally.finish();
         // What is held goes first.
         self.ending = !self.out.is_ready() || !self.out.tx.end_job();
     }
@@ -364,7 +415,7 @@ where
             message,
             payload,
         };
-        let was_job = self.parts.tallies[0].is_running();
+        let was_job = self.tally.is_running();
         self.poisoned = true;
         if !was_job {
             // A queued job, a held result or a state did, as it was dropped.
@@ -406,7 +457,7 @@ where
         if self.open {
             self.open = false;
             self.blame();
-            self.parts.tallies[0].finish();
+            self.tally.finish();
         }
         // A window steps over tickets that were never placed, once nobody is left to place any.
         self.ending = false;
@@ -419,7 +470,7 @@ where
             let item = self.rx.take(ticket);
             *jobs += 1;
             self.rx.release();
-            self.parts.tallies[0].drop_one();
+            self.tally.drop_one();
             drop(item);
         }
         if self.rx.is_ended() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use crate::event::{Event, light_fence};
-use crate::sync::{AtomicUsize, IS_MODEL, Relaxed};
+use crate::sync::{AtomicU64, AtomicUsize, IS_MODEL, Relaxed};
 
 /// A poll that lasts this long lets others take the rest of its worker's duties over: less than what a
 /// wake costs the sleeper (27–57 µs), far more than a poll of short jobs (2 µs).
@@ -48,6 +48,8 @@ struct Berth {
     event: Event,
     /// Counts the worker's polls up: odd while it is inside one.
     polls: AtomicUsize,
+    /// What they moved on.
+    jobs: AtomicU64,
 }
 
 /// What a watcher remembers from one nap to the next.
@@ -66,6 +68,7 @@ impl Lot {
             CachePadded::new(Berth {
                 event: Event::new(),
                 polls: AtomicUsize::new(0),
+                jobs: AtomicU64::new(0),
             })
         };
         Self {
@@ -90,10 +93,20 @@ impl Lot {
         polls.store(polls.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// Marks its end.
+    /// Marks its end, after so many jobs.
     #[inline]
-    pub(crate) fn leave_poll(&self, worker: usize) {
+    pub(crate) fn leave_poll(&self, worker: usize, jobs: usize) {
         self.enter_poll(worker);
+        let count = &self.berths[worker].jobs;
+        count.store(count.load(Relaxed).wrapping_add(jobs as u64), Relaxed);
+    }
+
+    /// What the polls of all workers have moved on, about.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.berths
+            .iter()
+            .map(|berth| berth.jobs.load(Relaxed))
+            .fold(0, u64::wrapping_add)
     }
 
     /// The number of the poll the worker is in, odd, or an even number if it is in none.
@@ -186,9 +199,19 @@ impl Lot {
         }
     }
 
+    /// How many workers do not sleep.
+    fn awake(&self) -> usize {
+        self.berths.len().saturating_sub(self.asleep.load(Relaxed))
+    }
+
     /// Whether another worker would find a core to run on.
     fn has_spare_core(&self) -> bool {
-        self.berths.len() - self.asleep.load(Relaxed).min(self.berths.len()) < self.cores
+        self.awake() < self.cores
+    }
+
+    /// Whether more workers are awake than there are cores.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.awake() > self.cores
     }
 }
 

@@ -419,7 +419,11 @@ struct Any<F>(F);
 impl<F: FnMut() -> usize> Poll for Any<F> {
     fn poll(&mut self) -> Polled {
         let jobs = (self.0)();
-        Polled { jobs, word: 0 }
+        Polled {
+            jobs,
+            is_light: false,
+            word: 0,
+        }
     }
 }
 
@@ -679,6 +683,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             core: StdArc::clone(core),
             lot: StdArc::clone(&lot),
             epoch: std::time::Instant::now(),
+            trials: crate::worker::trial::Trials::new(),
             caller: None,
             afloat: AtomicUsize::new(stations.len()),
             floating: (0..stations.len()).rev().collect(),

@@ -20,6 +20,7 @@ use crate::ring::cursor::Cursors;
 use crate::sync::AtomicUsize;
 use crate::worker::duty::Poll;
 use crate::worker::station::{Floating, Station};
+use crate::worker::trial::Trials;
 use crate::worker::{Bound, Floor, Worker};
 
 type Maker<'env, D> = Box<dyn FnOnce(&Wiring, usize) -> Result<D, BuildError> + Send + 'env>;
@@ -67,6 +68,8 @@ pub(crate) struct EdgePlan {
     consumers: Vec<usize>,
     /// Each consumer has a ring of its own.
     has_lanes: bool,
+    /// Each producer has a ring of its own.
+    is_merged: bool,
     /// The window whose results a relay brings here: what is pushed there is dispatched.
     window: Option<crate::sync::Arc<Cursors>>,
 }
@@ -134,11 +137,13 @@ impl Wiring {
         }
     }
 
-    /// Whom to call in front of edge `edge`.
-    pub(crate) fn in_front(&self, edge: usize) -> Call {
+    /// Whom to call in front of edge `edge`, lane `lane`.
+    pub(crate) fn in_front(&self, edge: usize, lane: usize) -> Call {
         let plan = &self.edges[edge];
         if plan.producers.is_empty() {
             Call::Mouth(Arc::clone(&self.core))
+        } else if plan.is_merged {
+            self.bell([plan.producers[lane]])
         } else {
             self.bell(plan.producers.iter().copied())
         }
@@ -234,6 +239,10 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
 
     pub(crate) fn set_lanes(&mut self, edge: usize) {
         self.edges[edge].has_lanes = true;
+    }
+
+    pub(crate) fn set_merged(&mut self, edge: usize) {
+        self.edges[edge].is_merged = true;
     }
 
     pub(crate) fn set_window_before(&mut self, edge: usize, window: &crate::sync::Arc<Cursors>) {
@@ -374,6 +383,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         let floor = Arc::new(Floor {
             core: Arc::clone(&executor.core),
             epoch: Instant::now(),
+            trials: Trials::new(),
             caller: caller.is_some().then_some(0),
             lot,
             stations,

@@ -217,7 +217,7 @@ where
             let executor = Arc::clone(&plan.executor);
             let build = W::erase(move |wiring: &Wiring, number| {
                 tx.attach(|lane| wiring.behind(wiring.output_edge(number), lane));
-                rx.attach(wiring.in_front(wiring.input_edge(number)));
+                rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
                 rx.attach_siblings(wiring.siblings(number));
                 let stage = context.stage.to_string();
                 catch_unwind(AssertUnwindSafe(|| {
@@ -687,12 +687,12 @@ fn source<X>(plan: &Plan<'_, impl Sized>, edge: usize, rxs: &[Rx<X>]) -> Vec<Rin
         return vec![window];
     }
     let mut rings: Vec<RingArc<Cursors>> = Vec::new();
-    for rx in rxs {
+    for cursors in rxs.iter().flat_map(Rx::rings) {
         if !rings
             .iter()
-            .any(|ring| std::ptr::eq(&raw const **ring, &raw const **rx.cursors()))
+            .any(|ring| std::ptr::eq(&raw const **ring, &raw const **cursors))
         {
-            rings.push(RingArc::clone(rx.cursors()));
+            rings.push(RingArc::clone(cursors));
         }
     }
     rings
@@ -745,6 +745,9 @@ where
         if wanted.route.is_some() {
             plan.set_lanes(edge);
         }
+        if !is_mouth && is_merged(producers, &wanted) {
+            plan.set_merged(edge);
+        }
         let (txs, rxs) = rings(plan, capacity, is_mouth, producers, wanted);
         *mouth = last.seal(plan, edge, txs).or(mouth.take());
         return (rxs, edge, Vec::new());
@@ -781,6 +784,16 @@ where
     (rxs, behind, vec![tally])
 }
 
+/// Producers that get a ring each in front of a single consumer, at the most: it looks at all of them in turn,
+/// at two cache lines each.
+const MERGED: usize = 8;
+
+/// Whether the one consumer takes from a ring for each producer instead of one that they share: a push then
+/// needs no read-modify-write, and no line moves between producers.
+fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
+    (2..=MERGED).contains(&producers) && wanted.consumers == 1 && wanted.route.is_none()
+}
+
 /// Rings from `producers` (dispatchers, if it is the mouth) to the consumers wanted.
 fn rings<'env, X: Send + 'env>(
     plan: &mut Plan<'env, impl Send + Sync + 'static>,
@@ -789,6 +802,7 @@ fn rings<'env, X: Send + 'env>(
     producers: usize,
     wanted: Wanted<'env, X>,
 ) -> (Vec<Tx<'env, X>>, Vec<Rx<X>>) {
+    let is_merged = !is_mouth && is_merged(producers, &wanted);
     let Wanted {
         stage,
         consumers,
@@ -830,6 +844,14 @@ fn rings<'env, X: Send + 'env>(
     if is_single && consumers == 1 {
         let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
         return (vec![Tx::new(To::Spsc(tx))], vec![Rx::spsc(rx)]);
+    }
+    if is_merged {
+        let lanes = (0..producers).map(|_| {
+            let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+            (Tx::new(To::Spsc(tx)), Rx::spsc(rx))
+        });
+        let (txs, lanes) = lanes.unzip();
+        return (txs, vec![Rx::lanes(lanes)]);
     }
     let (tx, rxs) = shared(plan, consumers);
     ((0..producers).map(|_| tx.clone()).collect(), rxs)

@@ -10,9 +10,7 @@ use crate::executor::Executor;
 use crate::lot::{ENDED, HOLDS, LANE};
 use crate::plan::{Build, DutyPlan, Plan};
 use crate::worker::duty::{Poll, Polled};
-
-/// Items in one poll at the most, as for any duty.
-const BUDGET: usize = 64;
+use crate::worker::pace::BUDGET;
 
 struct Relay<'env, T, E> {
     rx: Rx<T>,
@@ -63,7 +61,7 @@ pub(crate) fn add<'env, T, E>(
                 executor,
             };
             relay.tx.attach(|lane| wiring.behind(to, lane));
-            relay.rx.attach(wiring.in_front(from));
+            relay.rx.attach(|lane| wiring.in_front(from, lane));
             Ok(Box::new(relay))
         })),
     });
@@ -128,6 +126,7 @@ impl<T, E> Poll for Relay<'_, T, E> {
         };
         Polled {
             jobs,
+            is_light: 4 * jobs < BUDGET,
             word: if self.ended { ENDED } else { holds },
         }
     }

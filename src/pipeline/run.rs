@@ -19,9 +19,7 @@ use crate::plan::{CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
 use crate::sync::{AtomicUsize, Relaxed};
 use crate::worker::duty::{Poll, Polled};
-
-/// Jobs or results in one poll at the most, as for any duty.
-const BUDGET: usize = 64;
+use crate::worker::pace::{self, Pace};
 
 /// No lane: nothing waits.
 const NOTHING: usize = usize::MAX;
@@ -77,13 +75,14 @@ where
                 is_ready: Box::new(move || results.backlog() > 0 || at_end.lifecycle.is_finished()),
                 is_feed: false,
                 duty: Box::new(move |wiring| {
-                    rx.attach(wiring.in_front(edge));
+                    rx.attach(|lane| wiring.in_front(edge, lane));
                     Box::new(Collecting {
                         rx,
                         each,
                         guard,
                         failed: false,
                         ended: false,
+                        pace: Pace::new(),
                     }) as Box<dyn Poll + '_>
                 }),
             });
@@ -107,7 +106,7 @@ where
             duty: Box::new(move |wiring| {
                 let mut tx = tx;
                 tx.attach(|lane| wiring.behind(0, lane));
-                let batch = VecDeque::with_capacity(BUDGET);
+                let batch = VecDeque::with_capacity(pace::BUDGET);
                 Box::new(Feeding::<J, E, P, _> {
                     jobs,
                     tx,
@@ -115,6 +114,7 @@ where
                     refused,
                     guard,
                     ended: false,
+                    pace: Pace::new(),
                 })
             }),
         });
@@ -173,6 +173,7 @@ struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
     refused: Arc<AtomicUsize>,
     guard: Guarded<E>,
     ended: bool,
+    pace: Pace,
 }
 
 impl<J, E, P, I> Poll for Feeding<'_, J, E, P, I>
@@ -189,6 +190,7 @@ where
             refused,
             guard,
             ended,
+            pace,
         } = self;
         let core = &guard.executor.core;
         if core.phase() != Phase::Open {
@@ -196,20 +198,31 @@ where
             guard.call(|| batch.clear());
             return Polled {
                 jobs: 1,
+                is_light: false,
                 word: ENDED,
             };
         }
         let mut fed = 0;
         let mut is_over = false;
+        let limit = pace.stride();
+        let begun = pace.begin(limit);
         let went_well = guard.call(|| {
-            if batch.is_empty() {
-                // Only this thread dispatches, so the room seen stays until it is used.
-                let room = tx.room(BUDGET);
-                batch.extend(jobs.by_ref().take(room).map(P::wrap));
-                is_over = batch.is_empty() && room > 0;
+            // Lanes tell of their room one job at a time.
+            while fed < limit && !is_over {
+                if batch.is_empty() {
+                    // Only this thread dispatches, so the room seen stays until it is used.
+                    let room = tx.room(limit - fed);
+                    batch.extend(jobs.by_ref().take(room).map(P::wrap));
+                    is_over = batch.is_empty() && room > 0;
+                }
+                let count = tx.dispatch_batch(batch).unwrap_or(0);
+                fed += count;
+                if count == 0 {
+                    break;
+                }
             }
-            fed = tx.dispatch_batch(batch).unwrap_or(0);
         });
+        pace.end(begun, fed);
         refused.store(
             if batch.is_empty() {
                 NOTHING
@@ -223,6 +236,7 @@ where
         }
         Polled {
             jobs: fed + usize::from(is_over || !went_well),
+            is_light: pace.is_light(fed),
             word: 0,
         }
     }
@@ -236,6 +250,7 @@ struct Collecting<T, E, F> {
     /// The closure has panicked, and is not called again.
     failed: bool,
     ended: bool,
+    pace: Pace,
 }
 
 impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
@@ -246,10 +261,12 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
             guard,
             failed,
             ended,
+            pace,
         } = self;
         let is_finished = guard.executor.lifecycle.is_finished();
         let mut taken = 0;
-        let count = rx.fill(BUDGET);
+        let count = rx.fill(pace.limit(false));
+        let begun = pace.begin(count);
         let went_well = guard.call(|| {
             while taken < count {
                 let Some(result) = rx.try_take() else { break };
@@ -259,11 +276,13 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
                 }
             }
         });
+        pace.end(begun, taken);
         *failed |= !went_well;
         rx.release();
         *ended = is_finished && taken == 0;
         Polled {
             jobs: taken + usize::from(*ended),
+            is_light: pace.is_light(taken),
             word: if *ended { ENDED } else { 0 },
         }
     }

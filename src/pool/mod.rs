@@ -312,6 +312,7 @@ impl Poll for Help {
             self.executor.duty_ended();
             return Polled {
                 jobs: 1,
+            is_light: false,
                 word: ENDED,
             };
         }
@@ -324,6 +325,7 @@ impl Poll for Help {
         });
         Polled {
             jobs: usize::from(helped),
+            is_light: !helped,
             word: 0,
         }
     }

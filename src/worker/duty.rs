@@ -31,6 +31,9 @@ pub trait Poll {
 pub struct Polled {
     /// How many jobs it moved on.
     pub(crate) jobs: usize,
+    /// Whether they were so few that looking for them was most of the work: with more to do, the same time
+    /// would have done for more of them.
+    pub(crate) is_light: bool,
     /// The duty's word from now on, without the claim.
     pub(crate) word: usize,
 }
@@ -520,7 +523,8 @@ where
         self.out.tx.publish();
         self.rx.release();
         if self.ended && !was_ended {
-            if self.crew.leave() {
+            let is_last = self.crew.leave();
+            if is_last || self.out.tx.is_alone() {
                 self.out.tx.close();
             }
             self.executor.duty_ended();
@@ -528,6 +532,7 @@ where
         }
         Polled {
             jobs,
+            is_light: self.pace.is_light(jobs),
             word: self.word(),
         }
     }

@@ -2,8 +2,9 @@
 //! [`Worker::run`].
 
 pub(crate) mod duty;
-mod pace;
+pub(crate) mod pace;
 pub(crate) mod station;
+pub(crate) mod trial;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -15,25 +16,24 @@ use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Core;
 use crate::lot::{ENDED, LONG_POLL, Lot, Nap};
-use crate::sync::{AcqRel, Acquire, AtomicUsize, IS_MODEL, Relaxed};
+use crate::sync::{AcqRel, Acquire, AtomicUsize};
 use duty::Poll;
 use station::Station;
+use trial::{Trial, Trials, is_late};
 
 /// Looks at a poll that may turn out long, before a worker that was called goes back to sleep.
 const LOOKS: u32 = 4;
 
 /// Polls in a row with little to do after which an adopted duty goes back: a few hundred µs at least.
 const QUIET: u32 = 4096;
-/// How long a duty stays where it moved, in nanoseconds: some times what it costs to bring a state of a
-/// hundred cache lines from core to core (100 ns each).
-const SETTLE: u64 = 100_000;
 
 /// What the workers of one executor share.
 pub(crate) struct Floor<'env> {
     pub(crate) core: Arc<Core>,
     pub(crate) lot: Arc<Lot>,
-    /// When the clock began by which duties move.
+    /// When the clock began by which duties are held.
     pub(crate) epoch: Instant,
+    pub(crate) trials: Trials,
     /// All duties, by number; bound ones show only their word here.
     pub(crate) stations: Vec<Station<'env>>,
     /// Numbers of the duties that float, last stage first.
@@ -45,11 +45,8 @@ pub(crate) struct Floor<'env> {
 }
 
 impl Floor<'_> {
-    /// The clock by which duties move. In a model, where time does not pass, each moves once.
+    /// The clock by which duties are held, in nanoseconds.
     fn now(&self) -> u64 {
-        if IS_MODEL {
-            return 1;
-        }
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
@@ -76,8 +73,8 @@ pub(crate) struct Worker<'env, 'own> {
     floor: Arc<Floor<'env>>,
     /// Duties that only this worker polls, last stage first.
     bound: Vec<Bound<'own>>,
-    /// Floating duties that are natives here, last stage first, then those adopted. Some natives may be at
-    /// home elsewhere at the moment.
+    /// Floating duties that are natives here, last stage first, then those that were ever adopted. Some of
+    /// either may be at home elsewhere at the moment.
     home: Vec<Resident>,
     /// Whether this worker helps others with theirs.
     helps: bool,
@@ -86,6 +83,9 @@ pub(crate) struct Worker<'env, 'own> {
     /// Per worker: the poll it was last seen in and since when; and how many looks are left.
     seen: Vec<(usize, Instant)>,
     looks: u32,
+    trial: Trial,
+    /// Whether the polls of this sweep had little or nothing to do.
+    is_light: bool,
     on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
 }
 
@@ -152,6 +152,8 @@ impl<'env, 'own> Worker<'env, 'own> {
             nap: Nap::default(),
             seen,
             looks: 0,
+            trial: Trial::default(),
+            is_light: true,
             on_panic,
         }
     }
@@ -161,9 +163,13 @@ impl<'env, 'own> Worker<'env, 'own> {
         let core = Arc::clone(&self.floor.core);
         let _inside = Inside::enter(&core);
         loop {
+            self.is_light = true;
             let mut jobs = self.sweep();
-            if jobs == 0 && self.helps {
-                jobs = self.help();
+            if self.is_light && self.helps {
+                jobs += self.help();
+            }
+            if self.trial.is_open() {
+                self.judge();
             }
             if jobs > 0 {
                 self.guard(|idle| idle.reset());
@@ -186,16 +192,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         while nth < self.home.len() {
             let number = self.home[nth].number;
             let station = &self.floor.stations[number];
-            if station.home() != self.index {
-                // Adopted by another; a native comes back, others do not.
-                if station.native == self.index {
-                    nth += 1;
-                } else {
-                    self.home.remove(nth);
-                }
-                continue;
-            }
-            if station.is_runnable(self.floor.core.phase()) {
+            if station.home() == self.index && station.is_runnable(self.floor.core.phase()) {
                 jobs += self.poll_resident(nth);
             }
             nth += 1;
@@ -212,19 +209,29 @@ impl<'env, 'own> Worker<'env, 'own> {
             let is_quiet = station.backlog() < station.threshold / 2;
             *quiet = if is_quiet { *quiet + 1 } else { 0 };
             if *quiet > QUIET {
-                self.send_back(number);
+                *quiet = 0;
+                self.send(number, station.native);
                 return 0;
             }
         }
         self.poll_floating(number)
     }
 
-    /// Gives an adopted duty back to its native worker.
-    fn send_back(&self, number: usize) {
+    /// Makes another worker the home of a duty that is at home here.
+    fn send(&self, number: usize, worker: usize) {
         let floor = &*self.floor;
         let station = &floor.stations[number];
-        station.move_to(station.native);
+        floor.trials.moved();
+        station.move_to(worker);
         self.call_home(station);
+    }
+
+    /// Ends the open trial if its time is over.
+    #[inline(never)]
+    fn judge(&mut self) {
+        if let Some((number, from)) = self.trial.judge(&self.floor, self.index) {
+            self.send(number, from);
+        }
     }
 
     /// Wakes a duty's home if there is something to do: it may have looked while the duty was elsewhere, or
@@ -249,21 +256,23 @@ impl<'env, 'own> Worker<'env, 'own> {
         }
         self.floor.lot.enter_poll(self.index);
         let polled = bound.duty.poll();
-        self.floor.lot.leave_poll(self.index);
+        self.floor.lot.leave_poll(self.index, polled.jobs);
         bound.has_ended = polled.word & ENDED != 0;
+        self.is_light &= polled.is_light;
         if let Some(number) = bound.station {
             self.floor.stations[number].show(&polled);
         }
         polled.jobs
     }
 
-    pub(crate) fn poll_floating(&self, number: usize) -> usize {
+    pub(crate) fn poll_floating(&mut self, number: usize) -> usize {
         let floor = &*self.floor;
         let station = &floor.stations[number];
         floor.lot.enter_poll(self.index);
         let polled = station.try_poll();
-        floor.lot.leave_poll(self.index);
+        floor.lot.leave_poll(self.index, polled.as_ref().map_or(0, |polled| polled.jobs));
         let Some(polled) = polled else { return 0 };
+        self.is_light &= polled.is_light;
         if polled.word & ENDED != 0 {
             // ORDERING: AcqRel. Who sees that all have ended sees what each did.
             // Pairs with: `Floor::is_all_done` (Acquire). Model: loom-tests/tests/lifecycle.rs.
@@ -283,11 +292,14 @@ impl<'env, 'own> Worker<'env, 'own> {
             let number = self.floor.floating[nth];
             let station = &self.floor.stations[number];
             let home = station.home();
-            if home == self.index || !station.is_runnable(self.floor.core.phase()) {
+            if home == self.index {
                 continue;
             }
-            let is_late = station.backlog() >= station.threshold && self.has_more_to_do(number);
-            let helps = (is_late && self.adopt(number)) || self.is_held_up(home);
+            if !station.is_runnable(self.floor.core.phase()) {
+                continue;
+            }
+            let helps =
+                (is_late(station) && self.adopts(number)) || self.is_held_up(home);
             if !helps {
                 continue;
             }
@@ -311,22 +323,17 @@ impl<'env, 'own> Worker<'env, 'own> {
             })
     }
 
-    /// Makes this worker the home of a duty, unless it has just been moved: its state has to come after it.
-    fn adopt(&mut self, number: usize) -> bool {
-        let station = &self.floor.stations[number];
-        let now = self.floor.now();
-        let moved = station.moved.load(Relaxed);
-        let may_move = now.saturating_sub(moved) >= SETTLE || moved == 0;
-        // One worker of several that find this at once.
-        if !may_move
-            || station
-                .moved
-                .compare_exchange(moved, now, Relaxed, Relaxed)
-                .is_err()
+    /// Makes this worker the home of a duty that has much to do, if that is worth a trial now.
+    fn adopts(&mut self, number: usize) -> bool {
+        let floor = &*self.floor;
+        if floor.lot.is_crowded()
+            || !self.has_more_to_do(number)
+            || !self.trial.begins(floor, self.index, number)
         {
             return false;
         }
-        station.move_to(self.index);
+        floor.trials.moved();
+        floor.stations[number].move_to(self.index);
         if !self.home.iter().any(|resident| resident.number == number) {
             self.home.push(Resident { number, quiet: 0 });
         }
@@ -374,9 +381,9 @@ impl<'env, 'own> Worker<'env, 'own> {
             return pause(step);
         }
         // Who sleeps is nobody's home but its natives'.
-        while let Some(nth) = self.adopted() {
-            let Resident { number, .. } = self.home.remove(nth);
-            self.send_back(number);
+        self.trial.close(&self.floor);
+        while let Some(number) = self.adopted() {
+            self.send(number, self.floor.stations[number].native);
         }
         self.park();
     }
@@ -384,9 +391,9 @@ impl<'env, 'own> Worker<'env, 'own> {
     /// A duty at home here that is native elsewhere.
     fn adopted(&self) -> Option<usize> {
         let stations = &self.floor.stations;
-        self.home.iter().position(|resident| {
-            let station = &stations[resident.number];
-            station.native != self.index && station.home() == self.index
+        let mut numbers = self.home.iter().map(|resident| resident.number);
+        numbers.find(|&number| {
+            stations[number].native != self.index && stations[number].home() == self.index
         })
     }
 

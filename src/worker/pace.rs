@@ -13,7 +13,7 @@ const SHORT: Duration = if IS_MODEL {
     Duration::from_micros(2)
 };
 /// Jobs in a poll at the most. 64 per publication reach 93–98 % of streaming.
-const BUDGET: usize = 64;
+pub(crate) const BUDGET: usize = 64;
 /// Polls between two looks at the clock where a look would cost more than it tells.
 const EVERY: u32 = 16;
 
@@ -46,6 +46,12 @@ impl Pace {
         } else {
             (4 * self.stride).min(BUDGET)
         }
+    }
+
+    /// Whether a poll of `count` jobs was far from what fits into one.
+    #[inline]
+    pub(crate) fn is_light(&self, count: usize) -> bool {
+        4 * count < self.stride
     }
 
     /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it.

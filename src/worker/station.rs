@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use super::duty::{Poll, Polled};
+use super::trial::Past;
 use crate::edge::{InputPeek, OutputPeek};
 use crate::lifecycle::Phase;
 use crate::lot::{BOUND, CLAIMED, ENDED, HAND, HOLDS, LANE, Neighbour};
-use crate::sync::{Acquire, AtomicU64, Relaxed, Release, UnsafeCell};
+use crate::sync::{Acquire, Relaxed, Release, UnsafeCell};
 
 /// A duty that floats.
 pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
@@ -23,8 +24,7 @@ pub(crate) struct Station<'env> {
     output: Arc<dyn OutputPeek + 'env>,
     /// The worker that it comes back to when it needs no help.
     pub(crate) native: usize,
-    /// When it last moved from one worker to another, in nanoseconds of the floor's clock.
-    pub(crate) moved: AtomicU64,
+    pub(super) past: Past,
     /// From this backlog on another worker helps.
     pub(crate) threshold: usize,
 }
@@ -42,7 +42,7 @@ impl<'env> Station<'env> {
     ) -> Self {
         Self {
             native: flags.home(),
-            moved: AtomicU64::new(0),
+            past: Past::new(),
             flags,
             duty: UnsafeCell::new(duty),
             input,
@@ -76,13 +76,19 @@ impl<'env> Station<'env> {
 
     /// [`Station::is_ready`], or somebody polls it right now.
     pub(crate) fn is_wanted(&self, phase: Phase) -> bool {
-        self.flags.word.load(Relaxed) & CLAIMED != 0 || self.is_ready(phase)
+        self.is_claimed() || self.is_ready(phase)
     }
 
     /// [`Station::is_ready`], and nobody has claimed it.
     #[inline]
     pub(crate) fn is_runnable(&self, phase: Phase) -> bool {
         self.flags.word.load(Relaxed) & (CLAIMED | BOUND) == 0 && self.is_ready(phase)
+    }
+
+    /// Whether somebody polls it right now.
+    #[inline]
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.flags.word.load(Relaxed) & CLAIMED != 0
     }
 
     /// The worker that always polls it.

@@ -1,0 +1,54 @@
+//! Edges: the two ends of a ring as a duty sees them, whichever kind the ring is, together with whom to
+//! call at its other end.
+
+mod peek;
+mod rx;
+mod tx;
+
+use std::sync::Arc;
+
+pub(crate) use peek::{InputPeek, OutputPeek};
+pub(crate) use rx::Rx;
+pub(crate) use tx::{Route, To, Tx};
+
+use crate::lifecycle::Core;
+use crate::lot::Bell;
+
+/// Who is at the other end.
+pub(crate) enum Call {
+    Nobody,
+    /// Duties.
+    Duties(Bell),
+    /// Dispatchers that wait for room.
+    Mouth(Arc<Core>),
+    /// Receivers that wait for results.
+    Exit(Arc<Core>),
+}
+
+impl Call {
+    #[inline]
+    fn published(&mut self, backlog: impl FnOnce() -> usize) {
+        match self {
+            Self::Duties(bell) => bell.published(backlog),
+            Self::Exit(core) => drop(core.exit.notify()),
+            Self::Nobody | Self::Mouth(_) => {}
+        }
+    }
+
+    #[inline]
+    fn given_back(&self, was_full: impl FnOnce() -> bool) {
+        if let Self::Duties(bell) = self {
+            bell.given_back(was_full);
+        } else if let Self::Mouth(core) = self {
+            core.mouth.notify();
+        }
+    }
+
+    fn ended(&self) {
+        match self {
+            Self::Duties(bell) => bell.ended(),
+            Self::Exit(core) => drop(core.exit.notify()),
+            Self::Nobody | Self::Mouth(_) => {}
+        }
+    }
+}

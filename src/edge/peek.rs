@@ -1,0 +1,190 @@
+//! What anybody may see of an edge without holding one of its ends.
+
+use std::sync::Arc as StdArc;
+
+use super::rx::{From, Rx};
+use super::tx::{To, Tx};
+use crate::lifecycle::{Core, Phase};
+use crate::ring::cursor::{Cursors, distance};
+use crate::ring::{mpmc, window};
+use crate::sync::{Acquire, Arc, Relaxed};
+
+/// What anybody may see of a duty's input.
+pub(crate) trait InputPeek: Send + Sync {
+    /// Published jobs that may be taken, about; 0 only if there is none.
+    fn backlog(&self) -> usize;
+    /// Whether there are jobs to drop; also those that may not be taken yet.
+    fn has_waiting(&self) -> bool {
+        self.backlog() > 0
+    }
+    /// Whether there is something to do about the end of input.
+    fn is_at_end(&self) -> bool;
+}
+
+/// What anybody may see of a duty's output.
+pub(crate) trait OutputPeek: Send + Sync {
+    /// Whether a new job may be started, as far as its output is concerned.
+    fn has_room(&self) -> bool;
+    /// Whether a held result of this lane would find room.
+    fn has_room_in(&self, lane: usize) -> bool;
+}
+
+struct SpscPeek(Arc<Cursors>);
+
+impl InputPeek for SpscPeek {
+    fn backlog(&self) -> usize {
+        self.0.len()
+    }
+    fn is_at_end(&self) -> bool {
+        self.0.is_ended()
+    }
+}
+
+impl OutputPeek for SpscPeek {
+    fn has_room(&self) -> bool {
+        self.0.len() < self.0.capacity()
+    }
+    fn has_room_in(&self, _lane: usize) -> bool {
+        self.has_room()
+    }
+}
+
+struct MpmcInput<T> {
+    consumer: mpmc::Consumer<T>,
+    gate: Option<Arc<Cursors>>,
+    mouth: Option<StdArc<Core>>,
+}
+
+impl<T: Send> InputPeek for MpmcInput<T> {
+    fn backlog(&self) -> usize {
+        let cursors = self.consumer.cursors();
+        let mut next = cursors.head.load(Relaxed);
+        loop {
+            let gated = self.gate.as_ref().is_some_and(|window| {
+                // ORDERING: Acquire. A window that is past `next` shows that claims are, too, below.
+                // Pairs with: `Taker::go_on` (Release). Model: loom-tests/tests/window.rs::gated_look.
+                distance(window.head.load(Acquire), next) >= window.capacity()
+            });
+            if !gated && self.has_waiting() {
+                return self.consumer.len().max(1);
+            }
+            // An old head looks gated: only one that still holds means it.
+            let now = cursors.head.load(Relaxed);
+            if now == next {
+                return 0;
+            }
+            next = now;
+        }
+    }
+    fn has_waiting(&self) -> bool {
+        self.consumer.has_published()
+    }
+    fn is_at_end(&self) -> bool {
+        if let Some(core) = &self.mouth
+            && core.phase() != Phase::Open
+            && !self.consumer.is_closed()
+        {
+            return true;
+        }
+        self.consumer.is_ended()
+    }
+}
+
+struct LanesInput<'env>(Vec<StdArc<dyn InputPeek + 'env>>);
+
+impl InputPeek for LanesInput<'_> {
+    fn backlog(&self) -> usize {
+        self.0.iter().map(|lane| lane.backlog()).sum()
+    }
+    fn is_at_end(&self) -> bool {
+        self.0.iter().all(|lane| lane.is_at_end())
+    }
+}
+
+impl<T: Send> InputPeek for window::Peek<T> {
+    fn backlog(&self) -> usize {
+        window::Peek::backlog(self)
+    }
+    fn is_at_end(&self) -> bool {
+        self.is_ended()
+    }
+}
+
+struct MpmcOutput<T>(mpmc::Producer<T>);
+
+impl<T: Send> OutputPeek for MpmcOutput<T> {
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+    fn has_room_in(&self, _lane: usize) -> bool {
+        self.0.has_room()
+    }
+}
+
+/// A window's tickets are gated at the input; who holds a result waits for its own slot.
+struct WindowOutput<T>(window::Peek<T>);
+
+impl<T: Send> OutputPeek for WindowOutput<T> {
+    fn has_room(&self) -> bool {
+        true
+    }
+    fn has_room_in(&self, lane: usize) -> bool {
+        self.0.is_slot_free(lane)
+    }
+}
+
+struct NowhereOutput;
+
+impl OutputPeek for NowhereOutput {
+    fn has_room(&self) -> bool {
+        true
+    }
+    fn has_room_in(&self, _lane: usize) -> bool {
+        true
+    }
+}
+
+struct LanesOutput<'env>(Vec<StdArc<dyn OutputPeek + 'env>>);
+
+impl OutputPeek for LanesOutput<'_> {
+    fn has_room(&self) -> bool {
+        true
+    }
+    fn has_room_in(&self, lane: usize) -> bool {
+        self.0[lane].has_room()
+    }
+}
+
+impl<T: Send> Rx<T> {
+    pub(crate) fn peek<'env>(&self) -> StdArc<dyn InputPeek + 'env>
+    where
+        T: 'env,
+    {
+        match &self.from {
+            From::Spsc(consumer) => StdArc::new(SpscPeek(Arc::clone(consumer.cursors()))),
+            From::Mpmc(hand) => StdArc::new(MpmcInput {
+                consumer: hand.consumer().clone(),
+                gate: self.gate.clone(),
+                mouth: self.mouth.clone(),
+            }),
+            From::Window(taker) => StdArc::new(taker.peek()),
+            From::Lanes { lanes, .. } => {
+                StdArc::new(LanesInput(lanes.iter().map(Self::peek).collect()))
+            }
+        }
+    }
+}
+
+impl<'env, T: Send + 'env> Tx<'env, T> {
+    pub(crate) fn peek(&self) -> StdArc<dyn OutputPeek + 'env> {
+        match &self.to {
+            To::Spsc(producer) => StdArc::new(SpscPeek(Arc::clone(producer.cursors()))),
+            To::Mpmc(producer) => StdArc::new(MpmcOutput(producer.clone())),
+            To::Window { placer, .. } => StdArc::new(WindowOutput(placer.peek())),
+            To::Nowhere => StdArc::new(NowhereOutput),
+            To::Lanes { lanes, .. } => {
+                StdArc::new(LanesOutput(lanes.iter().map(Tx::peek).collect()))
+            }
+        }
+    }
+}

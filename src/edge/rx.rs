@@ -1,0 +1,351 @@
+//! The popping end of an edge.
+
+use std::sync::Arc as StdArc;
+
+use super::Call;
+use crate::lifecycle::{Core, Phase};
+use crate::ring::cursor::{Cursors, distance};
+use crate::ring::{mpmc, spsc, window};
+use crate::sync::{Acquire, Arc, Relaxed};
+
+/// A popping end.
+pub(crate) struct Rx<T> {
+    pub(super) from: From<T>,
+    call: Call,
+    /// Calls the other instances that share this input, where jobs were left for them.
+    siblings: Call,
+    instances: usize,
+    /// Tickets may be taken only this far ahead of the consumer of the stage's window.
+    pub(super) gate: Option<Arc<Cursors>>,
+    /// Set where the jobs come from dispatchers: who sees that the executor is closed closes the ring.
+    pub(super) mouth: Option<StdArc<Core>>,
+    /// The first word taken from a shared ring since its producers were last told.
+    first: Option<usize>,
+}
+
+pub(super) enum From<T> {
+    Spsc(spsc::Consumer<T>),
+    Mpmc(mpmc::Hand<T>),
+    Window(window::Taker<T>),
+    /// One ring for each instance of the stage before; taken from in turn.
+    Lanes {
+        lanes: Vec<Rx<T>>,
+        at: usize,
+    },
+}
+
+impl<T> Rx<T> {
+    fn new(from: From<T>, instances: usize) -> Self {
+        Self {
+            from,
+            call: Call::Nobody,
+            siblings: Call::Nobody,
+            instances,
+            gate: None,
+            mouth: None,
+            first: None,
+        }
+    }
+
+    pub(crate) fn spsc(consumer: spsc::Consumer<T>) -> Self {
+        Self::new(From::Spsc(consumer), 1)
+    }
+
+    /// An input that `instances` share.
+    pub(crate) fn mpmc(consumer: mpmc::Consumer<T>, instances: usize) -> Self {
+        Self::new(From::Mpmc(mpmc::Hand::new(consumer)), instances)
+    }
+
+    pub(crate) fn window(taker: window::Taker<T>) -> Self {
+        Self::new(From::Window(taker), 1)
+    }
+
+    /// An end of many rings, at least one.
+    pub(crate) fn lanes(lanes: Vec<Self>) -> Self {
+        Self::new(From::Lanes { lanes, at: 0 }, 1)
+    }
+
+    /// Says who is at the other end; for lanes, at each one's.
+    pub(crate) fn attach(&mut self, mut call: impl FnMut(usize) -> Call) {
+        if let From::Lanes { lanes, .. } = &mut self.from {
+            for (nth, lane) in lanes.iter_mut().enumerate() {
+                lane.call = call(nth);
+            }
+        } else {
+            self.call = call(0);
+        }
+    }
+
+    pub(crate) fn attach_siblings(&mut self, call: Call) {
+        self.siblings = call;
+    }
+
+    pub(crate) fn set_gate(&mut self, window: &Arc<Cursors>) {
+        self.gate = Some(Arc::clone(window));
+    }
+
+    pub(crate) fn set_mouth(&mut self, core: &StdArc<Core>) {
+        self.mouth = Some(StdArc::clone(core));
+    }
+
+    pub(crate) fn set_instances(&mut self, instances: usize) {
+        self.instances = instances;
+    }
+
+    /// Another end of the same shared ring; whom to call is to be said anew.
+    pub(crate) fn another(&self) -> Option<Self> {
+        match &self.from {
+            From::Mpmc(hand) => Some(Self::mpmc(hand.consumer().clone(), self.instances)),
+            From::Spsc(_) | From::Window(_) | From::Lanes { .. } => None,
+        }
+    }
+
+    /// Whether there is something to take.
+    pub(crate) fn has_published(&self) -> bool {
+        match &self.from {
+            From::Spsc(consumer) => consumer.cursors().len() > 0,
+            From::Mpmc(hand) => hand.held() > 0 || hand.consumer().has_published(),
+            From::Window(taker) => taker.peek().has_published(),
+            From::Lanes { lanes, .. } => lanes.iter().any(Self::has_published),
+        }
+    }
+
+    /// The cursors of its ring; of the first one, where there are several.
+    pub(crate) fn cursors(&self) -> &Arc<Cursors> {
+        match &self.from {
+            From::Spsc(consumer) => consumer.cursors(),
+            From::Mpmc(hand) => hand.consumer().cursors(),
+            From::Window(taker) => taker.cursors(),
+            From::Lanes { lanes, .. } => lanes[0].cursors(),
+        }
+    }
+
+    /// The cursors of all its rings.
+    pub(crate) fn rings(&self) -> Vec<&Arc<Cursors>> {
+        match &self.from {
+            From::Lanes { lanes, .. } => lanes.iter().map(Self::cursors).collect(),
+            _ => vec![self.cursors()],
+        }
+    }
+
+    /// How many instances take from this input.
+    pub(crate) fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// How many jobs this end may take now, up to `limit`; where others take from the same ring, no more
+    /// than its share, and it calls them for the rest.
+    #[inline]
+    pub(crate) fn fill(&mut self, limit: usize) -> usize {
+        match &mut self.from {
+            From::Spsc(consumer) => consumer.available(limit),
+            From::Window(_) => limit,
+            From::Lanes { lanes, at } => {
+                // What was taken from the lane is given back before another has its turn.
+                lanes[*at].release();
+                for _ in 0..lanes.len() {
+                    *at = if *at + 1 == lanes.len() { 0 } else { *at + 1 };
+                    let filled = lanes[*at].fill(limit);
+                    if filled > 0 {
+                        return filled;
+                    }
+                }
+                0
+            }
+            From::Mpmc(hand) if self.instances == 1 => hand.fill(|_| limit),
+            From::Mpmc(hand) => {
+                if hand.held() > 0 {
+                    return hand.held();
+                }
+                let published = hand.consumer().len();
+                let share = limit.min(published.div_ceil(self.instances));
+                let gate = self.gate.as_deref();
+                let room = |head| {
+                    gate.map_or(usize::MAX, |window| {
+                        // ORDERING: Acquire. The slot of a ticket inside the window was given back.
+                        // Pairs with: `Taker::go_on` (Release).
+                        // Model: loom-tests/tests/window.rs::order.
+                        let ahead = distance(window.head.load(Acquire), head);
+                        window.capacity().saturating_sub(ahead)
+                    })
+                };
+                let held = hand.fill(|head| share.min(room(head)));
+                self.tell_siblings(held, published);
+                held
+            }
+        }
+    }
+
+    /// [`Rx::fill`] of all there is, for dropping: no share, and no window to keep.
+    pub(crate) fn fill_to_drop(&mut self) {
+        match &mut self.from {
+            From::Mpmc(hand) => {
+                let held = hand.fill(|_| usize::MAX);
+                self.tell_siblings(held, 0);
+            }
+            From::Lanes { .. } => {
+                self.fill(usize::MAX);
+            }
+            From::Spsc(_) | From::Window(_) => {}
+        }
+    }
+
+    /// Calls the other instances for what was left to them: jobs, or the end, which nobody else will tell
+    /// them of if the last job was taken here.
+    #[inline]
+    fn tell_siblings(&mut self, held: usize, published: usize) {
+        let From::Mpmc(hand) = &self.from else { return };
+        if held > 0 && self.instances > 1 {
+            if hand.consumer().has_published() {
+                self.siblings.published(|| published);
+            } else if hand.consumer().is_ended() {
+                self.siblings.ended();
+            }
+        }
+    }
+
+    /// The ticket of the job that [`Rx::take`] would take, if there is one for this end.
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
+    pub(crate) fn ticket(&mut self) -> Option<usize> {
+        if let From::Spsc(consumer) = &mut self.from {
+            return consumer.has_published().then(|| consumer.position());
+        }
+        self.ticket_otherwise()
+    }
+
+    #[inline(never)]
+    fn ticket_otherwise(&mut self) -> Option<usize> {
+        match &mut self.from {
+            From::Spsc(consumer) => Some(consumer.position()),
+            From::Mpmc(hand) => hand.ticket(),
+            From::Window(taker) => taker.ticket(),
+            From::Lanes { lanes, at } => lanes[*at].ticket(),
+        }
+    }
+
+    /// [`Rx::ticket`] in a poll that may take `left` more jobs: where a claim takes only one, claims another,
+    /// and behind an empty lane looks into the next.
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
+    pub(crate) fn next_ticket(&mut self, left: usize) -> Option<usize> {
+        if let From::Spsc(_) = &self.from {
+            return self.ticket();
+        }
+        self.next_ticket_otherwise(left)
+    }
+
+    #[inline(never)]
+    fn next_ticket_otherwise(&mut self, left: usize) -> Option<usize> {
+        let ticket = self.ticket_otherwise();
+        let has_more = match &self.from {
+            From::Mpmc(hand) => hand.claims_singly(),
+            From::Lanes { .. } => true,
+            From::Spsc(_) | From::Window(_) => false,
+        };
+        if ticket.is_none() && has_more && self.fill(left) > 0 {
+            return self.ticket_otherwise();
+        }
+        ticket
+    }
+
+    /// Takes the job that [`Rx::ticket`] announced; without an `Option` around it, so that it moves only
+    /// once. Its slot is given back by [`Rx::release`] at the latest.
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
+    pub(crate) fn take(&mut self, ticket: usize) -> T {
+        if let From::Spsc(consumer) = &mut self.from {
+            return consumer.take();
+        }
+        self.take_otherwise(ticket)
+    }
+
+    #[inline(never)]
+    fn take_otherwise(&mut self, ticket: usize) -> T {
+        match &mut self.from {
+            From::Spsc(consumer) => consumer.take(),
+            From::Mpmc(hand) => {
+                self.first.get_or_insert(ticket);
+                hand.take()
+            }
+            From::Window(taker) => taker.take(),
+            From::Lanes { lanes, at } => lanes[*at].take(ticket),
+        }
+    }
+
+    /// [`Rx::ticket`] and [`Rx::take`] for those who do not ask for the ticket.
+    #[inline]
+    pub(crate) fn try_take(&mut self) -> Option<T> {
+        let ticket = self.ticket()?;
+        Some(self.take(ticket))
+    }
+
+    /// Gives back the slots of what was taken, and calls who waits for room.
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
+    pub(crate) fn release(&mut self) {
+        if let From::Spsc(consumer) = &mut self.from {
+            let first = consumer.released();
+            if consumer.release() {
+                let cursors = consumer.cursors();
+                self.call.given_back(|| was_full(cursors, first));
+            }
+        } else {
+            self.release_otherwise();
+        }
+    }
+
+    #[inline(never)]
+    fn release_otherwise(&mut self) {
+        match &mut self.from {
+            From::Spsc(_) => {}
+            From::Mpmc(hand) => {
+                if let Some(first) = self.first.take() {
+                    let cursors = hand.consumer().cursors();
+                    self.call.given_back(|| was_full(cursors, first));
+                }
+            }
+            // Gaps are stepped over also when nothing came.
+            From::Window(taker) => {
+                if let Some(from) = taker.moved() {
+                    self.call.given_back(|| taker.was_full(from));
+                }
+            }
+            From::Lanes { lanes, at } => lanes[*at].release(),
+        }
+    }
+
+    /// Jobs claimed and not yet started.
+    pub(crate) fn in_hand(&self) -> usize {
+        match &self.from {
+            From::Mpmc(hand) => hand.held(),
+            From::Spsc(_) | From::Window(_) | From::Lanes { .. } => 0,
+        }
+    }
+
+    /// Closes the mouth's ring once the executor is closed: the mark after which no dispatch gets in.
+    pub(crate) fn close_mouth(&self, phase: Phase) {
+        if phase != Phase::Open
+            && self.mouth.is_some()
+            && let From::Mpmc(hand) = &self.from
+        {
+            hand.consumer().close();
+        }
+    }
+
+    /// Whether nothing is left and nothing will come. Never true again false.
+    pub(crate) fn is_ended(&self) -> bool {
+        match &self.from {
+            From::Spsc(consumer) => consumer.is_ended(),
+            From::Mpmc(hand) => hand.held() == 0 && hand.consumer().is_ended(),
+            From::Window(taker) => taker.peek().is_ended(),
+            From::Lanes { lanes, .. } => lanes.iter().all(Self::is_ended),
+        }
+    }
+}
+
+/// Whether a ring was full while `first` was its oldest item: whoever sleeps for want of room saw that slot
+/// taken, so the tail is that far on.
+fn was_full(cursors: &Cursors, first: usize) -> bool {
+    distance(first, cursors.tail.load(Relaxed)) >= cursors.capacity()
+}

@@ -1,0 +1,318 @@
+//! The pushing end of an edge.
+
+#![expect(
+    unsafe_code,
+    reason = "placing in a window asks for the ticket's holder, who is known here"
+)]
+
+use std::collections::VecDeque;
+use std::sync::Arc as StdArc;
+
+use super::Call;
+use crate::error::{Closed, PushError};
+use crate::ring::cursor::Cursors;
+use crate::ring::{mpmc, spsc, window};
+use crate::sync::Arc;
+
+/// Picks the lane for an item.
+pub(crate) type Route<'env, T> = StdArc<dyn Fn(&T) -> usize + Send + Sync + 'env>;
+
+/// A pushing end.
+#[expect(
+    missing_debug_implementations,
+    reason = "named only in sealed signatures"
+)]
+pub struct Tx<'env, T> {
+    pub(super) to: To<'env, T>,
+    call: Call,
+    /// Pushed since the last publication.
+    dirty: bool,
+    full_lane: usize,
+}
+
+pub(crate) enum To<'env, T> {
+    Spsc(spsc::Producer<T>),
+    Mpmc(mpmc::Producer<T>),
+    /// One behind: a result is placed when it is known whether another follows it.
+    Window {
+        placer: window::Placer<T>,
+        ticket: usize,
+        pending: Option<T>,
+    },
+    /// One ring for each instance of a keyed stage.
+    Lanes {
+        lanes: Vec<Tx<'env, T>>,
+        route: Route<'env, T>,
+    },
+    Nowhere,
+}
+
+impl<'env, T> Tx<'env, T> {
+    pub(crate) fn new(to: To<'env, T>) -> Self {
+        Self {
+            to,
+            call: Call::Nobody,
+            dirty: false,
+            full_lane: 0,
+        }
+    }
+
+    pub(crate) fn to_window(placer: window::Placer<T>) -> Self {
+        Self::new(To::Window {
+            placer,
+            ticket: 0,
+            pending: None,
+        })
+    }
+
+    /// The window behind this end, if it is one.
+    pub(crate) fn window(&self) -> Option<&Arc<Cursors>> {
+        match &self.to {
+            To::Window { placer, .. } => Some(placer.cursors()),
+            _ => None,
+        }
+    }
+
+    /// Says who is at the other end; for lanes, at each one's.
+    pub(crate) fn attach(&mut self, mut call: impl FnMut(usize) -> Call) {
+        if let To::Lanes { lanes, .. } = &mut self.to {
+            for (nth, lane) in lanes.iter_mut().enumerate() {
+                lane.call = call(nth);
+            }
+        } else {
+            self.call = call(0);
+        }
+    }
+
+    /// Hands an item on; [`Tx::publish`] makes it visible at the latest.
+    #[inline]
+    pub(crate) fn try_send(&mut self, item: T) -> Result<(), T> {
+        if let To::Spsc(producer) = &mut self.to {
+            self.dirty = true;
+            return producer.write(item);
+        }
+        self.try_send_otherwise(item)
+    }
+
+    /// [`Tx::try_send`] for all but the simplest edge, whose code stays small enough to be part of a poll's.
+    #[inline(never)]
+    fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
+        match &mut self.to {
+            To::Spsc(producer) => producer.write(item)?,
+            To::Mpmc(producer) => {
+                producer.try_push(item).map_err(PushError::into_inner)?;
+            }
+            To::Window {
+                placer,
+                ticket,
+                pending,
+            } => {
+                if let Some(result) = pending.take() {
+                    // SAFETY: `begin` set the ticket of a job that this duty took, `end_job` has not
+                    // succeeded for it.
+                    if let Err(result) = unsafe { placer.place(*ticket, result, true) } {
+                        *pending = Some(result);
+                        return Err(item);
+                    }
+                }
+                *pending = Some(item);
+            }
+            To::Lanes { lanes, route } => {
+                let lane = route(&item);
+                self.full_lane = lane;
+                lanes[lane].try_send(item)?;
+            }
+            To::Nowhere => drop(item),
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Whether there is nobody to take anything.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        matches!(self.to, To::Nowhere)
+    }
+
+    /// Which lane refused the last item; in a window, the slot of the open job.
+    pub(crate) fn full_lane(&self) -> usize {
+        match &self.to {
+            To::Window { placer, ticket, .. } => placer.cursors().index(*ticket),
+            _ => self.full_lane,
+        }
+    }
+
+    /// Whether a job may be started: its first result has a place, as far as can be known.
+    #[inline]
+    pub(crate) fn has_room(&mut self) -> bool {
+        match &mut self.to {
+            To::Spsc(producer) => producer.has_room(),
+            To::Mpmc(producer) => producer.has_room(),
+            // The ticket is taken only with room; a lane is known only with the result.
+            To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
+        }
+    }
+
+    /// A job with this ticket starts.
+    #[inline]
+    pub(crate) fn begin(&mut self, new: usize) {
+        if let To::Window { ticket, .. } = &mut self.to {
+            *ticket = new;
+        }
+    }
+
+    /// The job has emitted its last result. False: not yet, there is no room to say so. Called until it
+    /// is true, once for each [`Tx::begin`].
+    #[inline]
+    pub(crate) fn end_job(&mut self) -> bool {
+        let To::Window {
+            placer,
+            ticket,
+            pending,
+        } = &mut self.to
+        else {
+            return true;
+        };
+        let placed = match pending.take() {
+            // SAFETY: as in `try_send`.
+            None => unsafe { placer.gap(*ticket) },
+            // SAFETY: as in `try_send`.
+            Some(result) => match unsafe { placer.place(*ticket, result, false) } {
+                Ok(()) => true,
+                Err(result) => {
+                    *pending = Some(result);
+                    false
+                }
+            },
+        };
+        self.dirty |= placed;
+        placed
+    }
+
+    /// Takes back a result that was accepted and not yet placed.
+    pub(crate) fn take_pending(&mut self) -> Option<T> {
+        match &mut self.to {
+            To::Window { pending, .. } => pending.take(),
+            _ => None,
+        }
+    }
+
+    /// Makes visible what was sent, and calls who waits for it.
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        if !self.dirty {
+            return;
+        }
+        self.dirty = false;
+        match &mut self.to {
+            To::Spsc(producer) => {
+                producer.publish();
+                let cursors = producer.cursors();
+                self.call.published(|| cursors.len());
+            }
+            To::Mpmc(producer) => self.call.published(|| producer.len()),
+            To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
+            To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
+            To::Nowhere => {}
+        }
+    }
+
+    /// Whether no other instance pushes into the same ring.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self.to, To::Spsc(_))
+    }
+
+    /// Ends the other end's input. Called once, by the last instance that pushes, after its last push.
+    pub(crate) fn close(&mut self) {
+        self.publish();
+        match &mut self.to {
+            To::Spsc(producer) => producer.close(),
+            To::Mpmc(producer) => drop(producer.close()),
+            To::Window { placer, .. } => placer.close(),
+            To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::close),
+            To::Nowhere => {}
+        }
+        self.call.ended();
+    }
+
+    /// [`Tx::try_send`] and [`Tx::publish`] for a dispatcher, who wants to know why not.
+    #[inline]
+    pub(crate) fn dispatch(&mut self, item: T) -> Result<(), PushError<T>> {
+        match &mut self.to {
+            To::Mpmc(producer) => {
+                producer.try_push(item)?;
+                self.call.published(|| producer.len());
+                Ok(())
+            }
+            To::Lanes { lanes, route } => {
+                let lane = route(&item);
+                self.full_lane = lane;
+                lanes[lane].dispatch(item)
+            }
+            // A mouth is one of the above.
+            To::Spsc(_) | To::Window { .. } | To::Nowhere => Err(PushError::Full(item)),
+        }
+    }
+
+    /// Dispatches from the front of `items` until one does not fit; returns how many went in.
+    pub(crate) fn dispatch_batch(&mut self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
+        if let To::Mpmc(producer) = &mut self.to {
+            let count = producer.push_batch(items)?;
+            if count > 0 {
+                self.call.published(|| producer.len());
+            }
+            return Ok(count);
+        }
+        let mut count = 0;
+        while let Some(item) = items.pop_front() {
+            match self.dispatch(item) {
+                Ok(()) => count += 1,
+                Err(refused) => {
+                    let closed = matches!(refused, PushError::Closed(_));
+                    items.push_front(refused.into_inner());
+                    return if closed && count == 0 {
+                        Err(Closed(()))
+                    } else {
+                        Ok(count)
+                    };
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// How many items might be sent now, up to `limit`; through lanes one at a time.
+    pub(crate) fn room(&self, limit: usize) -> usize {
+        match &self.to {
+            To::Mpmc(producer) => limit.min(producer.capacity() - producer.len()),
+            _ => 1,
+        }
+    }
+
+    /// Whether the job that was refused last would get in.
+    pub(crate) fn may_dispatch(&self) -> bool {
+        match &self.to {
+            To::Mpmc(producer) => producer.has_room(),
+            To::Lanes { lanes, .. } => lanes[self.full_lane].may_dispatch(),
+            To::Spsc(_) | To::Window { .. } | To::Nowhere => false,
+        }
+    }
+}
+
+impl<T> Clone for Tx<'_, T> {
+    /// For shared ends (MPMC, lanes of them); whom to call is to be said anew.
+    fn clone(&self) -> Self {
+        Self::new(match &self.to {
+            To::Mpmc(producer) => To::Mpmc(producer.clone()),
+            To::Lanes { lanes, route } => To::Lanes {
+                lanes: lanes.clone(),
+                route: StdArc::clone(route),
+            },
+            To::Window { placer, .. } => To::Window {
+                placer: placer.clone(),
+                ticket: 0,
+                pending: None,
+            },
+            To::Spsc(_) | To::Nowhere => To::Nowhere,
+        })
+    }
+}

@@ -91,14 +91,24 @@ impl<'env, T> Tx<'env, T> {
             self.dirty = true;
             return producer.write(item);
         }
+        if let To::Lanes { lanes, route } = &mut self.to {
+            self.dirty = true;
+            self.full_lane = route(&item);
+            let lane = &mut lanes[self.full_lane];
+            if let To::Spsc(producer) = &mut lane.to {
+                lane.dirty = true;
+                return producer.write(item);
+            }
+            return lane.try_send_otherwise(item);
+        }
         self.try_send_otherwise(item)
     }
 
-    /// [`Tx::try_send`] for all but the simplest edge, whose code stays small enough to be part of a poll's.
+    /// [`Tx::try_send`] for all but the simplest rings, whose code stays small enough to be part of a poll's.
     #[inline(never)]
     fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
         match &mut self.to {
-            To::Spsc(producer) => producer.write(item)?,
+            To::Spsc(_) | To::Lanes { .. } => return self.try_send(item),
             To::Mpmc(producer) => {
                 producer.try_push(item).map_err(PushError::into_inner)?;
             }
@@ -116,11 +126,6 @@ impl<'env, T> Tx<'env, T> {
                     }
                 }
                 *pending = Some(item);
-            }
-            To::Lanes { lanes, route } => {
-                let lane = route(&item);
-                self.full_lane = lane;
-                lanes[lane].try_send(item)?;
             }
             To::Nowhere => drop(item),
         }

@@ -98,7 +98,8 @@ where
         let dispatcher = dispatcher(mouth, &handle, &idle, started.is_crowded, strategy, &wiring);
         let mut rx = rxs.swap_remove(0);
         rx.set_instances(1);
-        let attach = move |rx: &mut Rx<P::Item<S::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
+        let attach =
+            move |rx: &mut Rx<P::Item<S::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
         let attach = Arc::new(attach);
         let strategy = started.strategies.swap_remove(0);
         let receiver = Receiver::new(

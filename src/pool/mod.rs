@@ -312,7 +312,7 @@ impl Poll for Help {
             self.executor.duty_ended();
             return Polled {
                 jobs: 1,
-            is_light: false,
+                is_light: false,
                 word: ENDED,
             };
         }

@@ -270,7 +270,9 @@ impl<'env, 'own> Worker<'env, 'own> {
         let station = &floor.stations[number];
         floor.lot.enter_poll(self.index);
         let polled = station.try_poll();
-        floor.lot.leave_poll(self.index, polled.as_ref().map_or(0, |polled| polled.jobs));
+        floor
+            .lot
+            .leave_poll(self.index, polled.as_ref().map_or(0, |polled| polled.jobs));
         let Some(polled) = polled else { return 0 };
         self.is_light &= polled.is_light;
         if polled.word & ENDED != 0 {
@@ -298,8 +300,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             if !station.is_runnable(self.floor.core.phase()) {
                 continue;
             }
-            let helps =
-                (is_late(station) && self.adopts(number)) || self.is_held_up(home);
+            let helps = (is_late(station) && self.adopts(number)) || self.is_held_up(home);
             if !helps {
                 continue;
             }

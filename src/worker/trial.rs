@@ -106,7 +106,12 @@ impl Count {
     /// Jobs per nanosecond from `self` to `later`.
     fn rate(&self, later: &Self) -> f64 {
         let jobs = later.jobs.wrapping_sub(self.jobs);
-        jobs as f64 / later.at.saturating_duration_since(self.at).as_nanos().max(1) as f64
+        jobs as f64
+            / later
+                .at
+                .saturating_duration_since(self.at)
+                .as_nanos()
+                .max(1) as f64
     }
 }
 
@@ -161,7 +166,7 @@ impl Trial {
         let is_good = |count: &Count, age: Duration| {
             count.moves == now.moves && now.at.saturating_duration_since(count.at) < age
         };
-        if !self.still.is_some_and(|still| still.moves == now.moves) {
+        if self.still.is_none_or(|still| still.moves != now.moves) {
             self.still = Some(now);
         }
         let has_settled = self.still.is_some_and(|still| !is_good(&still, WHILE));

@@ -1,6 +1,6 @@
 //! The feed's side: packets of whole messages, cut from a stream in memory.
 
-use ringmill_perf::itch::frame::{Frame, FrameError, Frames};
+use ringmill_perf::itch::frame::{FrameError, Frames};
 
 /// Bytes of messages in one packet at the most: what fits into one UDP datagram on Ethernet, which is how
 /// the exchange sends them.
@@ -24,8 +24,6 @@ pub(super) struct Packets<'a> {
     frames: Frames<'a>,
     left: usize,
     most: usize,
-    /// A frame that did not fit into the last packet.
-    next: Option<Frame<'a>>,
     pub(super) error: Option<FrameError>,
 }
 
@@ -36,27 +34,7 @@ impl<'a> Packets<'a> {
             frames: Frames::new(input),
             left: messages,
             most,
-            next: None,
             error: None,
-        }
-    }
-
-    fn frame(&mut self) -> Option<Frame<'a>> {
-        if let Some(frame) = self.next.take() {
-            return Some(frame);
-        }
-        if self.left == 0 || self.error.is_some() {
-            return None;
-        }
-        match self.frames.next()? {
-            Ok(frame) => {
-                self.left -= 1;
-                Some(frame)
-            }
-            Err(error) => {
-                self.error = Some(error);
-                None
-            }
         }
     }
 }
@@ -65,21 +43,20 @@ impl<'a> Iterator for Packets<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        let first = self.frame()?;
-        let start = first.offset - 2; // The length prefix.
-        let mut end = first.offset + first.bytes.len();
-        for _ in 1..self.most {
-            let Some(frame) = self.frame() else { break };
-            let with = frame.offset + frame.bytes.len();
-            if with - start > PACKET {
-                self.next = Some(frame);
-                break;
+        let offset = self.frames.offset();
+        let count = self.frames.advance(self.most.min(self.left), PACKET);
+        if count == 0 {
+            if self.left > 0 {
+                // Every whole message fits into a packet, so this is the end.
+                self.error = self.frames.next().and_then(Result::err);
+                self.left = 0;
             }
-            end = with;
+            return None;
         }
+        self.left -= count;
         Some(Packet {
-            offset: start,
-            bytes: &self.input[start..end],
+            offset,
+            bytes: &self.input[offset..self.frames.offset()],
             due: 0,
         })
     }
@@ -88,6 +65,7 @@ impl<'a> Iterator for Packets<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringmill_perf::itch::frame::Frame;
     use ringmill_perf::itch::{Plan, generate};
 
     #[test]

@@ -16,7 +16,7 @@ use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Core;
 use crate::lot::{ENDED, LONG_POLL, Lot, Nap};
-use crate::sync::{AcqRel, Acquire, AtomicUsize};
+use crate::sync::{AcqRel, Acquire, AtomicUsize, IS_MODEL};
 use duty::Poll;
 use station::Station;
 use trial::{Trial, Trials, is_late};
@@ -26,6 +26,9 @@ const LOOKS: u32 = 4;
 
 /// Polls in a row with little to do after which an adopted duty goes back: a few hundred µs at least.
 const QUIET: u32 = 4096;
+
+/// Sweeps with little to do from one look at the others' lines, and at the clock, to the next.
+const NOW_AND_THEN: u32 = if IS_MODEL { 1 } else { 16 };
 
 /// What the workers of one executor share.
 pub(crate) struct Floor<'env> {
@@ -84,8 +87,9 @@ pub(crate) struct Worker<'env, 'own> {
     seen: Vec<(usize, Instant)>,
     looks: u32,
     trial: Trial,
-    /// Whether the polls of this sweep had little or nothing to do.
+    /// Whether the polls of this sweep had little or nothing to do, and how many sweeps were like that.
     is_light: bool,
+    light: u32,
     on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
 }
 
@@ -154,6 +158,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             looks: 0,
             trial: Trial::default(),
             is_light: true,
+            light: 0,
             on_panic,
         }
     }
@@ -166,7 +171,10 @@ impl<'env, 'own> Worker<'env, 'own> {
             self.is_light = true;
             let mut jobs = self.sweep();
             if self.is_light && self.helps {
-                jobs += self.help();
+                self.light = self.light.wrapping_add(1);
+                if jobs == 0 || self.light.is_multiple_of(NOW_AND_THEN) {
+                    jobs += self.help();
+                }
             }
             if self.trial.is_open() {
                 self.judge();

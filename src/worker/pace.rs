@@ -15,7 +15,7 @@ const SHORT: Duration = if IS_MODEL {
 /// Jobs in a poll at the most. 64 per publication reach 93–98 % of streaming.
 pub(crate) const BUDGET: usize = 64;
 /// Polls between two looks at the clock where a look would cost more than it tells.
-const EVERY: u32 = 16;
+const EVERY: u32 = 8;
 
 /// Learns how many jobs fit into [`SHORT`].
 pub(crate) struct Pace {
@@ -54,12 +54,13 @@ impl Pace {
         4 * count < self.stride
     }
 
-    /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it.
+    /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it. Less than a stride tells
+    /// little, and where the longest fits, a look now and then is enough.
     #[inline]
     pub(crate) fn begin(&mut self, count: usize) -> Option<Instant> {
         self.polls = self.polls.wrapping_add(1);
-        let worth =
-            self.stride == 1 || 4 * count >= self.stride || self.polls.is_multiple_of(EVERY);
+        let is_full = count >= self.stride && self.stride < BUDGET;
+        let worth = is_full || self.polls.is_multiple_of(EVERY);
         (worth && count > 0).then(Instant::now)
     }
 

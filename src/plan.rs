@@ -631,13 +631,10 @@ impl Assignment {
         });
         let wanted = config.workers.unwrap_or(cores.len()).min(order.len());
         let floating = if has_caller { wanted.max(1) } else { wanted };
-        // The caller is nobody's home unless it is alone.
-        let first_home = usize::from(has_caller && floating > 1);
-        let homes_count =
-            (floating - first_home).min((cores.len() - first_home.min(cores.len() - 1)).max(1));
+        let homes_count = floating.min(cores.len());
         let mut homes = vec![0; duties.len()];
         for (nth, &number) in order.iter().enumerate() {
-            homes[number] = first_home + nth * homes_count / order.len();
+            homes[number] = nth * homes_count / order.len();
         }
 
         let mut workers: Vec<WorkerPlan> = (0..floating)

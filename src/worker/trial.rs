@@ -4,7 +4,7 @@
 //! state the duty has, and on who else runs on the machine. So it is tried. A worker with little to do, who sees
 //! a duty with much to do, counts what all workers together get done in a while; takes the duty over; gives it
 //! time to settle; counts again; and gives it back if that was no better. One duty is on trial at a time, and
-//! one that was given back is left alone for twice as long as the last time.
+//! one that was given back is left alone for longer each time.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,16 @@ use crate::sync::{AcqRel, AtomicU64, AtomicUsize, IS_MODEL, Relaxed, Release};
 
 /// How long is counted, and how long a duty has to settle: some hundred polls, and time for a
 /// state of 1 MiB to cross (16,384 lines, about 20 ns each where they are fetched ahead).
-const WHILE: Duration = Duration::from_micros(300);
+const WHILE: Duration = Duration::from_millis(1);
 /// A count that began this long ago says little of now.
-const OLD: Duration = Duration::from_millis(5);
+const OLD: Duration = Duration::from_millis(10);
 /// What a move has to gain: more than counts differ by chance.
-const GAIN: f64 = 1.1;
-/// How long a duty stays where it is after a trial, at least, in nanoseconds; twice as long after each that
-/// failed, up to 2⁷ times.
-const HOLD: u64 = 1_000_000;
-const HOLD_MOST: u32 = 7;
+const GAIN: f64 = 1.2;
+/// How long a duty stays where it is after a trial, at least, in nanoseconds: a trial that fails costs two
+/// milliseconds at half the speed, say, and should not be seen in the whole. Four times as long after each that
+/// failed, up to 4³ times (2 s).
+const HOLD: u64 = 32_000_000;
+const HOLD_MOST: u32 = 3;
 
 const NOBODY: usize = usize::MAX;
 
@@ -72,8 +73,8 @@ impl Past {
             self.failed.load(Relaxed) + 1
         };
         self.failed.store(failed, Relaxed);
-        let doubled = u32::try_from(failed).map_or(HOLD_MOST, |failed| failed.min(HOLD_MOST));
-        self.held_until.store(now + (HOLD << doubled), Relaxed);
+        let longer = u32::try_from(failed).map_or(HOLD_MOST, |failed| failed.min(HOLD_MOST));
+        self.held_until.store(now + (HOLD << (2 * longer)), Relaxed);
     }
 }
 
@@ -200,7 +201,9 @@ impl Trial {
             open.settled = Some(now);
             return None;
         };
-        let is_better = settled.rate(&now) >= open.rate * GAIN || !is_late(station);
+        let gain = settled.rate(&now) / open.rate;
+        // Where the backlog is gone, no more could be done.
+        let is_better = gain >= GAIN || (gain >= 1.0 / GAIN && !is_late(station));
         let back = (!is_better).then_some((open.number, open.from));
         station.past.record(floor.now(), is_better);
         self.close(floor);

@@ -125,23 +125,6 @@ impl<'a> Frames<'a> {
         self.offset
     }
 
-    /// Steps over whole frames, at most so many and so many bytes of them, prefixes included; returns how
-    /// many. What is not a whole frame is left to `next`.
-    pub fn advance(&mut self, frames: usize, bytes: usize) -> usize {
-        let end = self.input.len().min(self.offset.saturating_add(bytes));
-        let mut count = 0;
-        while count < frames
-            && let Some(&[high, low]) = self.input.get(self.offset..).and_then(<[u8]>::first_chunk)
-            && let length = usize::from(u16::from_be_bytes([high, low]))
-            && (1..=MAX_LENGTH).contains(&length)
-            && self.offset + PREFIX + length <= end
-        {
-            self.offset += PREFIX + length;
-            count += 1;
-        }
-        count
-    }
-
     /// The slow half of `next`: what is left holds no whole prefix and message.
     #[cold]
     fn finish(&mut self) -> Option<Result<Frame<'a>, FrameError>> {

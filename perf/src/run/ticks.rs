@@ -1,4 +1,4 @@
-//! A feed handler: packets of ITCH messages are split, the messages decoded and applied to order books by
+//! A feed handler: a stream is split into ITCH messages, those are decoded and applied to order books by
 //! symbol, and every change of a top of book comes out. Checked against one fused loop over the same bytes.
 
 mod feed;
@@ -16,11 +16,11 @@ use crate::exit::{Exit, Failure, say};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::report::{Latency, Report};
-use feed::{Packet, Packets};
+use feed::{Piece, pieces};
 use ringmill_perf::itch::{Books, FinalState, Frames, Plan, StreamError, generate};
 use stages::{Book, Change, Raw, Seen, Shelf, Split, merge};
 
-/// Messages or packets that wait in a ring.
+/// Messages or pieces that wait in a ring.
 const CAPACITY: usize = 1024;
 
 /// Messages made up where nobody says how many.
@@ -90,12 +90,12 @@ fn input(args: &TicksArgs) -> Result<Vec<u8>, Failure> {
 
 /// Ends the builder given by `run`ning it with what follows, whatever the placement makes its type.
 macro_rules! placed {
-    ($args:expr, $builder:expr, $shelf:expr, $run:ident($($with:expr),*)) => {{
+    ($args:expr, $builder:expr, $input:expr, $messages:expr, $shelf:expr, $run:ident($($with:expr),*)) => {{
         let flags = &$args.flags;
-        let shelf = $shelf;
-        let by_symbol = |raw: &Raw| raw.locate();
-        let split = |_: &_| Split::new();
-        let book = |_: &_| Book::new(shelf);
+        let (input, messages, shelf) = ($input, $messages, $shelf);
+        let by_symbol = move |raw: &Raw<_>| raw.locate(input);
+        let split = move |_: &_| Split::new(input, messages);
+        let book = move |_: &_| Book::new(input, shelf);
         match flags.placement {
             Placement::Floating => $builder
                 .stage("split", Instances::new(1), split)
@@ -122,26 +122,19 @@ fn saturate(
     shelf: &Shelf,
     seen: &mut Seen,
 ) -> Result<(Handle<StreamError>, Duration), Failure> {
-    let builder = super::builder::<StreamError, Packet>(&args.flags, CAPACITY);
+    let builder = super::builder::<StreamError, Piece<()>>(&args.flags, CAPACITY);
     let handle = builder.handle();
     interrupt.steer(handle.clone());
-    let progress = Progress::new("packets", false);
-    let mut packets = Packets::new(input, messages, usize::MAX);
-    let feed = std::iter::from_fn(|| {
-        let next = packets.next();
-        progress.step();
-        if let Some(error) = packets.error.take() {
-            // What was cut before it is lost with the rest: the input is not what it should be.
-            let _first = handle.set_err(StreamError::Frame(error));
-        }
-        next
-    });
+    let progress = Progress::new("pieces", false);
+    let feed = pieces(input.len()).inspect(|_| progress.step());
     let start = Instant::now();
     let ended = placed!(
         args,
         builder,
+        input,
+        messages,
         shelf,
-        run(feed, |change: Change| seen.record(&change.top))
+        run(feed, |change: Change<_>| seen.record(&change.top))
     );
     let wall = start.elapsed();
     drop(progress);
@@ -173,7 +166,7 @@ fn since(start: Instant) -> u64 {
     start.elapsed().as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
-/// Open loop: each message is a packet of its own, offered when it is due, however far the executor is; its
+/// Open loop: each message is a piece of its own, offered when it is due, however far the executor is; its
 /// latency counts from then.
 fn offer(
     args: &TicksArgs,
@@ -188,39 +181,35 @@ fn offer(
     // right after.
     let input: &'static [u8] = Box::leak(input.to_vec().into_boxed_slice());
     let own: &'static Shelf = Box::leak(Box::default());
-    let builder = super::builder::<StreamError, Packet<'static>>(&args.flags, CAPACITY);
+    let builder = super::builder::<StreamError, Piece<u64>>(&args.flags, CAPACITY);
     let handle = builder.handle();
     interrupt.steer(handle.clone());
-    let started = placed!(args, builder, own, start());
+    let started = placed!(args, builder, input, messages, own, start());
     let (mut dispatcher, receiver, pipeline) =
         started.map_err(|error| Failure::Usage(error.to_string()))?;
     let start = Instant::now();
     let mut histogram = Histogram::<u64>::new_with_max(3_600_000_000_000, 3)
         .map_err(|error| Failure::Job(error.to_string()))?;
-    let fed = std::thread::scope(|scope| {
-        let feeder = scope.spawn(move || {
-            let mut packets = Packets::new(input, messages, 1);
-            for (nth, packet) in packets.by_ref().enumerate() {
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for (nth, frame) in Frames::new(input).take(messages).enumerate() {
                 let due = pace.due(nth);
                 while since(start) < due {
                     std::hint::spin_loop();
                 }
-                if dispatcher.dispatch(Packet { due, ..packet }).is_err() {
+                // A frame that is none ends the stream, and the splitter says why.
+                let end = frame.map_or(input.len(), |frame| frame.offset);
+                if dispatcher.dispatch(Piece { end, due }).is_err() {
                     break; // Closed or failed; `join` says which.
                 }
             }
-            packets.error
         });
         for change in receiver {
             histogram.saturating_record(since(start).saturating_sub(change.due));
             seen.record(&change.top);
         }
-        feeder.join()
     });
     let wall = start.elapsed();
-    if let Ok(Some(error)) = fed {
-        return Err(Failure::Job(error.to_string()));
-    }
     super::settle(pipeline.join().map_err(RunError::Join))?;
     shelf
         .lock()

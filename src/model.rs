@@ -240,7 +240,7 @@ impl<T: Send + 'static> Rx<T> {
     /// Dispatchers wait at the other end.
     pub fn calls_mouth<E>(&mut self, executor: &Executor<E>) {
         self.0.set_mouth(&executor.0.core);
-        self.0.attach(Call::Mouth(StdArc::clone(&executor.0.core)));
+        self.0.attach(|_| Call::Mouth(StdArc::clone(&executor.0.core)));
     }
 
     /// Closes the ring if the executor is closed.
@@ -599,6 +599,13 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 let (tx, rx) = spsc::ring_at(capacity, self.start)?;
                 txs.push(vec![edge::Tx::new(To::Spsc(tx))]);
                 rxs.push(vec![edge::Rx::spsc(rx)]);
+            } else if edge > 0 && consumers == 1 {
+                let rings = (0..producers).map(|_| spsc::ring_at(capacity, self.start));
+                let rings = rings.collect::<Result<Vec<_>, _>>()?.into_iter();
+                let ends = rings.map(|(tx, rx)| (edge::Tx::new(To::Spsc(tx)), edge::Rx::spsc(rx)));
+                let (tx, lanes) = ends.unzip();
+                txs.push(tx);
+                rxs.push(vec![edge::Rx::lanes(lanes)]);
             } else {
                 let (tx, rx) = mpmc::ring_at(capacity, self.start)?;
                 let tx = |_| edge::Tx::new(To::Mpmc(tx.clone()));
@@ -614,6 +621,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             }
         }
 
+        let inputs_merged: Vec<bool> = rxs.iter().map(|rx| rx[0].rings().len() > 1).collect();
         let mut exit = rxs.pop().unwrap();
         let mut mouth = txs.remove(0);
         let mut stations = Vec::new();
@@ -623,17 +631,19 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             let crew = Crew::new(instances);
             let mut counted = StageTally {
                 name: StdArc::from(format!("stage {stage}")),
-                source: Source::Rings(vec![crate::sync::Arc::clone(inputs[0].cursors())]),
+                source: Source::Rings(inputs[0].rings().into_iter().cloned().collect()),
                 instances: Vec::new(),
             };
             for (instance, (mut rx, mut tx)) in inputs.into_iter().zip(outputs).enumerate() {
                 let number = first_of(stage) + instance;
                 let (input, output) = (rx.peek(), tx.peek());
                 let threshold = (rx.cursors().capacity() / 2).clamp(1, lot::BACKLOG);
-                rx.attach(if stage == 0 {
-                    Call::Mouth(StdArc::clone(core))
-                } else {
-                    bell(of_stage(stage - 1).to_vec())
+                let before = (stage > 0).then(|| of_stage(stage - 1).to_vec());
+                let is_merged = inputs_merged[stage];
+                rx.attach(|lane| match &before {
+                    None => Call::Mouth(StdArc::clone(core)),
+                    Some(before) if is_merged => bell(vec![before[lane].clone()]),
+                    Some(before) => bell(before.clone()),
                 });
                 let siblings = of_stage(stage).iter().enumerate();
                 let siblings = siblings.filter(|(nth, _)| *nth != instance);
@@ -698,7 +708,11 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             tx.attach(|_| Call::Duties(lot::Bell::new(&behind, first.clone())));
         });
         let attach_rx = StdArc::new(move |rx: &mut edge::Rx<T>| {
-            rx.attach(Call::Duties(lot::Bell::new(&lot, last.clone())));
+            let is_merged = rx.rings().len() > 1;
+            rx.attach(|lane| {
+                let before = if is_merged { &last[lane..=lane] } else { &last };
+                Call::Duties(lot::Bell::new(&lot, before))
+            });
         });
         let idle = Idle::parking();
         let (tx, rx) = (mouth.pop().unwrap(), exit.pop().unwrap());

@@ -1,7 +1,7 @@
 //! The lot: the berths in which an executor's workers sleep, and whom to wake for what.
 //!
-//! One counter says whether anybody sleeps at all; while nobody does, a wake costs a light fence and one
-//! load of a line that nobody writes. Everything else is cold.
+//! Counters say whether anybody sleeps at all; while nobody does, a wake costs a light fence and one load of
+//! a line that nobody writes. Everything else is cold.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,12 +27,14 @@ const WATCH: Duration = Duration::from_millis(2);
 const WATCH_BUSY: Duration = Duration::from_millis(16);
 const WATCH_IDLE: Duration = Duration::from_millis(256);
 
+/// Publications from one look for helpers to the next where there is no core for one.
+const NOW_AND_THEN: u32 = if IS_MODEL { 1 } else { 16 };
+
 const NOBODY: usize = usize::MAX;
 
 /// Where the workers of one executor sleep.
 pub(crate) struct Lot {
-    /// How many sleep or are about to.
-    asleep: CachePadded<AtomicUsize>,
+    sleepers: CachePadded<Sleepers>,
     /// How many have been woken and have not run yet.
     waking: AtomicUsize,
     /// The one sleeper that looks after long polls, unless it has not seen any for long.
@@ -41,6 +43,13 @@ pub(crate) struct Lot {
     /// Berths from here on belong to workers that only poll duties bound to them.
     floating: usize,
     cores: usize,
+}
+
+/// How many sleep or are about to.
+struct Sleepers {
+    all: AtomicUsize,
+    /// Those of them that are home to a duty: the others wait for nothing but to help.
+    homes: AtomicUsize,
 }
 
 /// One worker's place.
@@ -72,7 +81,10 @@ impl Lot {
             })
         };
         Self {
-            asleep: CachePadded::new(AtomicUsize::new(0)),
+            sleepers: CachePadded::new(Sleepers {
+                all: AtomicUsize::new(0),
+                homes: AtomicUsize::new(0),
+            }),
             waking: AtomicUsize::new(0),
             watcher: AtomicUsize::new(NOBODY),
             berths: (0..workers).map(|_| berth()).collect(),
@@ -117,21 +129,35 @@ impl Lot {
     /// Whether anybody sleeps; to be read after a light fence.
     #[inline]
     pub(crate) fn is_anybody_asleep(&self) -> bool {
-        self.asleep.load(Relaxed) != 0
+        self.sleepers.all.load(Relaxed) != 0
+    }
+
+    /// Whether anybody sleeps who may have to go on with a duty of its own; to be read after a light fence.
+    #[inline]
+    fn is_any_home_asleep(&self) -> bool {
+        self.sleepers.homes.load(Relaxed) != 0
     }
 
     /// Sleeps until called, unless `ready` already holds. One sleeper at a time wakes by itself to look
     /// whether a poll is long, as long as there are any; `nap` is its memory, kept by the caller.
-    /// Returns whether somebody called.
-    pub(crate) fn sleep(&self, worker: usize, nap: &mut Nap, ready: impl FnOnce() -> bool) -> bool {
-        // Relaxed: the event's heavy fence orders this before what `ready` reads.
-        self.asleep.fetch_add(1, Relaxed);
+    /// `is_home` says whether the worker has, or ever had, duties of its own. Returns whether somebody called.
+    pub(crate) fn sleep(
+        &self,
+        worker: usize,
+        is_home: bool,
+        nap: &mut Nap,
+        ready: impl FnOnce() -> bool,
+    ) -> bool {
+        // Relaxed: the event's heavy fence orders these before what `ready` reads.
+        self.sleepers.all.fetch_add(1, Relaxed);
+        self.sleepers.homes.fetch_add(usize::from(is_home), Relaxed);
         let deadline = self.watch(worker, nap);
         let called = self.berths[worker].event.sleep(deadline, ready);
         if deadline.is_some() {
             self.watcher.store(NOBODY, Relaxed);
         }
-        self.asleep.fetch_sub(1, Relaxed);
+        self.sleepers.homes.fetch_sub(usize::from(is_home), Relaxed);
+        self.sleepers.all.fetch_sub(1, Relaxed);
         if called {
             self.waking.fetch_sub(1, Relaxed);
         }
@@ -201,7 +227,9 @@ impl Lot {
 
     /// How many workers do not sleep.
     fn awake(&self) -> usize {
-        self.berths.len().saturating_sub(self.asleep.load(Relaxed))
+        self.berths
+            .len()
+            .saturating_sub(self.sleepers.all.load(Relaxed))
     }
 
     /// Whether another worker would find a core to run on.
@@ -268,6 +296,8 @@ pub(crate) struct Bell {
     level: usize,
     /// The poll in which a home was last found, and when that was first seen.
     seen: (usize, Option<Instant>),
+    /// Publications while somebody slept.
+    count: u32,
 }
 
 impl Bell {
@@ -277,6 +307,7 @@ impl Bell {
             duties: duties.into(),
             level: BACKLOG,
             seen: (0, None),
+            count: 0,
         }
     }
 
@@ -286,7 +317,15 @@ impl Bell {
     pub(crate) fn published(&mut self, backlog: impl FnOnce() -> usize) {
         light_fence();
         if self.lot.is_anybody_asleep() {
-            self.call_taker(backlog());
+            self.count = self.count.wrapping_add(1);
+            let lot = &*self.lot;
+            // Helpers without a core to run on are not worth more than a look now and then.
+            if lot.is_any_home_asleep()
+                || lot.has_spare_core()
+                || self.count.is_multiple_of(NOW_AND_THEN)
+            {
+                self.call_taker(backlog());
+            }
         }
     }
 
@@ -295,7 +334,7 @@ impl Bell {
     #[inline]
     pub(crate) fn given_back(&self, was_full: impl FnOnce() -> bool) {
         light_fence();
-        if self.lot.is_anybody_asleep() {
+        if self.lot.is_any_home_asleep() {
             self.call_givers(was_full());
         }
     }

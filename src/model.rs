@@ -67,7 +67,7 @@ impl Lot {
     }
 
     pub fn sleep(&self, worker: usize, ready: impl FnOnce() -> bool) {
-        self.0.sleep(worker, &mut lot::Nap::default(), ready);
+        self.0.sleep(worker, true, &mut lot::Nap::default(), ready);
     }
 
     pub fn wake_helper(&self) {
@@ -240,7 +240,8 @@ impl<T: Send + 'static> Rx<T> {
     /// Dispatchers wait at the other end.
     pub fn calls_mouth<E>(&mut self, executor: &Executor<E>) {
         self.0.set_mouth(&executor.0.core);
-        self.0.attach(|_| Call::Mouth(StdArc::clone(&executor.0.core)));
+        self.0
+            .attach(|_| Call::Mouth(StdArc::clone(&executor.0.core)));
     }
 
     /// Closes the ring if the executor is closed.

@@ -409,10 +409,12 @@ impl<'env, 'own> Worker<'env, 'own> {
     #[inline(never)]
     fn park(&mut self) {
         let mut nap = self.nap;
+        // What was ever at home here may come back while this worker sleeps.
+        let is_home = !self.home.is_empty() || !self.bound.is_empty();
         let called = self
             .floor
             .lot
-            .sleep(self.index, &mut nap, || self.has_work());
+            .sleep(self.index, is_home, &mut nap, || self.has_work());
         self.nap = nap;
         self.looks = LOOKS;
         if called {

@@ -29,9 +29,10 @@ use crate::ring::window;
 use crate::ring::{mpmc, spsc};
 use crate::stage::{Context, Flow, Outlet, Stage, Token};
 use crate::sync::AtomicUsize;
+use crate::worker::Worker;
 use crate::worker::duty::{Crew, Duty, Parts, Poll, Polled};
+use crate::worker::floor::{Floor, Trials};
 use crate::worker::station::Station as Place;
-use crate::worker::{Floor, Worker};
 use crate::{Dispatcher, FailFast, Fault, Handle, Idle, Receiver, RingError};
 use crate::{counters, event, executor, lifecycle, lot};
 
@@ -694,7 +695,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             core: StdArc::clone(core),
             lot: StdArc::clone(&lot),
             epoch: std::time::Instant::now(),
-            trials: crate::worker::trial::Trials::new(),
+            trials: Trials::new(),
             caller: None,
             afloat: AtomicUsize::new(stations.len()),
             floating: (0..stations.len()).rev().collect(),

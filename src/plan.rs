@@ -19,9 +19,9 @@ use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
 use crate::sync::AtomicUsize;
 use crate::worker::duty::Poll;
+use crate::worker::floor::{Floor, Trials};
 use crate::worker::station::{Floating, Station};
-use crate::worker::trial::Trials;
-use crate::worker::{Bound, Floor, Worker};
+use crate::worker::{Bound, Worker};
 
 type Maker<'env, D> = Box<dyn FnOnce(&Wiring, usize) -> Result<D, BuildError> + Send + 'env>;
 

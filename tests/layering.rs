@@ -33,16 +33,24 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("placement", 20, &[]),
     ("policy", 20, &[]),
     ("stage", 20, &["lifecycle", "counters"]),
-    ("edge", 20, &["lot", "lifecycle"]),
+    ("edge::*", 20, &["lot", "lifecycle", "edge::*"]),
     ("executor", 20, &["lifecycle", "counters", "placement"]),
     // The loop.
     ("worker::pace", 30, &[]),
     ("worker::duty", 30, &["worker::pace"]),
     ("worker::station", 30, &["worker::duty"]),
+    ("worker::floor", 30, &["worker::station"]),
+    ("worker::trial", 30, &["worker::station", "worker::floor"]),
     (
         "worker",
         30,
-        &["worker::pace", "worker::duty", "worker::station"],
+        &[
+            "worker::pace",
+            "worker::duty",
+            "worker::station",
+            "worker::floor",
+            "worker::trial",
+        ],
     ),
     // What is to be built, without its types.
     ("plan", 35, &[]),

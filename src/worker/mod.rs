@@ -2,9 +2,10 @@
 //! [`Worker::run`].
 
 pub(crate) mod duty;
+pub(crate) mod floor;
 pub(crate) mod pace;
 pub(crate) mod station;
-pub(crate) mod trial;
+mod trial;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -15,11 +16,12 @@ use std::time::Instant;
 use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Core;
-use crate::lot::{ENDED, LONG_POLL, Lot, Nap};
-use crate::sync::{AcqRel, Acquire, AtomicUsize, IS_MODEL};
+use crate::lot::{ENDED, LONG_POLL, Nap};
+use crate::sync::{AcqRel, IS_MODEL};
 use duty::Poll;
+use floor::Floor;
 use station::Station;
-use trial::{Trial, Trials, is_late};
+use trial::{Trial, is_late};
 
 /// Looks at a poll that may turn out long, before a worker that was called goes back to sleep.
 const LOOKS: u32 = 4;
@@ -29,36 +31,6 @@ const QUIET: u32 = 4096;
 
 /// Sweeps with little to do from one look at the others' lines, and at the clock, to the next.
 const NOW_AND_THEN: u32 = if IS_MODEL { 1 } else { 16 };
-
-/// What the workers of one executor share.
-pub(crate) struct Floor<'env> {
-    pub(crate) core: Arc<Core>,
-    pub(crate) lot: Arc<Lot>,
-    /// When the clock began by which duties are held.
-    pub(crate) epoch: Instant,
-    pub(crate) trials: Trials,
-    /// All duties, by number; bound ones show only their word here.
-    pub(crate) stations: Vec<Station<'env>>,
-    /// Numbers of the duties that float, last stage first.
-    pub(crate) floating: Vec<usize>,
-    /// How many of them have not ended.
-    pub(crate) afloat: AtomicUsize,
-    /// The worker that also feeds and collects, if one does.
-    pub(crate) caller: Option<usize>,
-}
-
-impl Floor<'_> {
-    /// The clock by which duties are held, in nanoseconds.
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn is_all_done(&self) -> bool {
-        // ORDERING: Acquire. Who leaves because all have ended sees what they did.
-        // Pairs with: the subtraction in `Worker::poll_floating`. Model: loom-tests/tests/lifecycle.rs.
-        self.afloat.load(Acquire) == 0
-    }
-}
 
 /// A duty that only this worker polls.
 pub(crate) struct Bound<'own> {

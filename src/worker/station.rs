@@ -5,14 +5,48 @@
 use std::sync::Arc;
 
 use super::duty::{Poll, Polled};
-use super::trial::Past;
 use crate::edge::{InputPeek, OutputPeek};
 use crate::lifecycle::Phase;
 use crate::lot::{BOUND, CLAIMED, ENDED, HAND, HOLDS, LANE, Neighbour};
-use crate::sync::{Acquire, Relaxed, Release, UnsafeCell};
+use crate::sync::{Acquire, AtomicU64, AtomicUsize, Relaxed, Release, UnsafeCell};
 
 /// A duty that floats.
 pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
+
+/// How long a duty stays where it is after a trial, at least, in nanoseconds: a trial that fails costs two
+/// milliseconds at half the speed, say, and should not be seen in the whole. Four times as long after each that
+/// failed, up to 4³ times (2 s).
+const HOLD: u64 = 32_000_000;
+const HOLD_MOST: u32 = 3;
+
+/// What is remembered of a duty's trials.
+pub(super) struct Past {
+    /// Until when it is not tried again, in nanoseconds of the floor's clock.
+    pub(super) held_until: AtomicU64,
+    /// How many have failed in a row.
+    failed: AtomicUsize,
+}
+
+impl Past {
+    pub(super) fn new() -> Self {
+        Self {
+            held_until: AtomicU64::new(0),
+            failed: AtomicUsize::new(0),
+        }
+    }
+
+    /// Only who holds the trial writes.
+    pub(super) fn record(&self, now: u64, succeeded: bool) {
+        let failed = if succeeded {
+            0
+        } else {
+            self.failed.load(Relaxed) + 1
+        };
+        self.failed.store(failed, Relaxed);
+        let longer = u32::try_from(failed).map_or(HOLD_MOST, |failed| failed.min(HOLD_MOST));
+        self.held_until.store(now + (HOLD << (2 * longer)), Relaxed);
+    }
+}
 
 /// # Invariants
 /// * I1: who changed the word from unclaimed to `CLAIMED` is the only one to touch the duty until it

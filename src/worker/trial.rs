@@ -8,9 +8,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Floor;
+use super::floor::{Floor, NOBODY};
 use super::station::Station;
-use crate::sync::{AcqRel, AtomicU64, AtomicUsize, IS_MODEL, Relaxed, Release};
+use crate::sync::{AcqRel, IS_MODEL, Relaxed, Release};
 
 /// How long is counted, and how long a duty has to settle: some hundred polls, and time for a
 /// state of 1 MiB to cross (16,384 lines, about 20 ns each where they are fetched ahead).
@@ -19,65 +19,6 @@ const WHILE: Duration = Duration::from_millis(1);
 const OLD: Duration = Duration::from_millis(10);
 /// What a move has to gain: more than counts differ by chance.
 const GAIN: f64 = 1.2;
-/// How long a duty stays where it is after a trial, at least, in nanoseconds: a trial that fails costs two
-/// milliseconds at half the speed, say, and should not be seen in the whole. Four times as long after each that
-/// failed, up to 4³ times (2 s).
-const HOLD: u64 = 32_000_000;
-const HOLD_MOST: u32 = 3;
-
-const NOBODY: usize = usize::MAX;
-
-/// What the workers of one executor share for their trials.
-pub(crate) struct Trials {
-    /// The worker whose trial is on.
-    holder: AtomicUsize,
-    /// How often a duty has changed its home.
-    moves: AtomicUsize,
-}
-
-impl Trials {
-    pub(crate) fn new() -> Self {
-        Self {
-            holder: AtomicUsize::new(NOBODY),
-            moves: AtomicUsize::new(0),
-        }
-    }
-
-    /// A duty changes its home.
-    pub(super) fn moved(&self) {
-        self.moves.fetch_add(1, Relaxed);
-    }
-}
-
-/// What is remembered of a duty's trials.
-pub(crate) struct Past {
-    /// Until when it is not tried again, in nanoseconds of the floor's clock.
-    held_until: AtomicU64,
-    /// How many have failed in a row.
-    failed: AtomicUsize,
-}
-
-impl Past {
-    pub(super) fn new() -> Self {
-        Self {
-            held_until: AtomicU64::new(0),
-            failed: AtomicUsize::new(0),
-        }
-    }
-
-    /// Only who holds the trial writes.
-    fn record(&self, now: u64, succeeded: bool) {
-        let failed = if succeeded {
-            0
-        } else {
-            self.failed.load(Relaxed) + 1
-        };
-        self.failed.store(failed, Relaxed);
-        let longer = u32::try_from(failed).map_or(HOLD_MOST, |failed| failed.min(HOLD_MOST));
-        self.held_until.store(now + (HOLD << (2 * longer)), Relaxed);
-    }
-}
-
 /// A worker's part in them.
 #[derive(Default)]
 pub(super) struct Trial {

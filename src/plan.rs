@@ -320,7 +320,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             stages,
             ..
         } = self;
-        let crew = Assignment::new(&config, &duties, caller.is_some());
+        let crew = Assignment::new(&config, &duties, &edges, caller.is_some());
         let lot = Arc::new(Lot::new(
             crew.workers.len(),
             crew.floating,
@@ -617,7 +617,7 @@ impl Assignment {
     /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
     /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
     /// more homes than cores: further workers only help, which they do when a home is held up.
-    fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
+    fn new(config: &Config, duties: &[DutyPlan<'_>], edges: &[EdgePlan], has_caller: bool) -> Self {
         let cores = allowed_cores();
         let pin_to = config.cores.as_deref().unwrap_or(cores);
         let mut order: Vec<usize> = (0..duties.len())
@@ -631,10 +631,20 @@ impl Assignment {
         });
         let wanted = config.workers.unwrap_or(cores.len()).min(order.len());
         let floating = if has_caller { wanted.max(1) } else { wanted };
-        let homes_count = floating.min(cores.len());
+        let most = floating.min(cores.len());
+        // A caller that is inside a job does not feed: it is a home only where others cannot do without it, and
+        // never of one of several instances, of which another can take its jobs.
+        let is_shared = |&nth: &usize| {
+            let duty = &duties[nth];
+            duty.instances > 1 && !edges[duty.input_edge].has_lanes
+        };
+        let is_home =
+            !has_caller || most < 2 || order.len() >= most && !order.iter().any(is_shared);
+        let first_home = usize::from(!is_home);
+        let homes_count = most - first_home;
         let mut homes = vec![0; duties.len()];
         for (nth, &number) in order.iter().enumerate() {
-            homes[number] = nth * homes_count / order.len();
+            homes[number] = first_home + nth * homes_count / order.len();
         }
 
         let mut workers: Vec<WorkerPlan> = (0..floating)

@@ -176,6 +176,41 @@ struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
     pace: Pace,
 }
 
+impl<'plan, J, E, P, I> Feeding<'plan, J, E, P, I>
+where
+    J: Send,
+    P: Policy<E>,
+    I: Iterator<Item = J>,
+{
+    /// Dispatches up to `limit` jobs and counts them in `fed`. Whether there are no more.
+    fn feed(
+        jobs: &mut I,
+        tx: &mut Tx<'plan, P::Item<J>>,
+        batch: &mut VecDeque<P::Item<J>>,
+        limit: usize,
+        fed: &mut usize,
+    ) -> bool {
+        let enough = *fed + limit;
+        // Lanes tell of their room one job at a time.
+        while *fed < enough {
+            if batch.is_empty() {
+                // Only this thread dispatches, so the room seen stays until it is used.
+                let room = tx.room(enough - *fed);
+                batch.extend(jobs.by_ref().take(room).map(P::wrap));
+                if batch.is_empty() {
+                    return room > 0;
+                }
+            }
+            let count = tx.dispatch_batch(batch).unwrap_or(0);
+            *fed += count;
+            if count == 0 {
+                break;
+            }
+        }
+        false
+    }
+}
+
 impl<J, E, P, I> Poll for Feeding<'_, J, E, P, I>
 where
     J: Send,
@@ -204,25 +239,18 @@ where
         }
         let mut fed = 0;
         let mut is_over = false;
-        let limit = pace.stride();
-        let begun = pace.begin(limit);
         let went_well = guard.call(|| {
-            // Lanes tell of their room one job at a time.
-            while fed < limit && !is_over {
-                if batch.is_empty() {
-                    // Only this thread dispatches, so the room seen stays until it is used.
-                    let room = tx.room(limit - fed);
-                    batch.extend(jobs.by_ref().take(room).map(P::wrap));
-                    is_over = batch.is_empty() && room > 0;
-                }
-                let count = tx.dispatch_batch(batch).unwrap_or(0);
-                fed += count;
-                if count == 0 {
+            loop {
+                // A stride that has grown shows that more is cheap: a full ring keeps the others busy while
+                // this thread is inside a job.
+                let (begun, stride, before) = (pace.begin(pace.stride()), pace.stride(), fed);
+                is_over = Self::feed(jobs, tx, batch, stride, &mut fed);
+                pace.end(begun, fed - before);
+                if fed - before < stride || pace.stride() <= stride {
                     break;
                 }
             }
         });
-        pace.end(begun, fed);
         refused.store(
             if batch.is_empty() {
                 NOTHING

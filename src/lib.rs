@@ -10,7 +10,7 @@
 //! ```text
 //!            ring            ring           ring            ring
 //! dispatch ─▶ │ ─▶ "decode" ─▶ │ ─▶ "book" ─▶ │ ─▶ "risk" ─▶ │ ─▶ receive
-//!            MPMC   two      MPMC   one     SPSC   one      SPSC
+//!            MPMC   two     2 SPSC  one     SPSC   one      SPSC
 //!                 instances        instance       instance
 //! ```
 //!
@@ -59,10 +59,10 @@
 //!
 //! # Which ring?
 //!
-//! A pipeline chooses by the number of instances at both ends: [`spsc`](ring::spsc) where both are one,
-//! [`mpmc`](ring::mpmc) otherwise and at the mouth, where a close must be decided against each push. So a stage
-//! of one instance is cheaper to reach than one of two, and two are worth it only where one core is not
-//! enough. [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
+//! A pipeline chooses by the number of instances at both ends: [`spsc`](ring::spsc) where both are one, one
+//! `spsc` for each of up to eight instances where one instance follows, [`mpmc`](ring::mpmc) otherwise and at
+//! the mouth, where a close must be decided against each push. So a stage of one instance is cheaper to reach
+//! than one of two, and two are worth it only where one core is not enough. [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
 //! kind of ring is how many items go with one publication, because each publication moves a cache line between
 //! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_all`] and
 //! [`Receiver::receive_many`] do the same at the ends.
@@ -70,9 +70,9 @@
 //! # Which placement?
 //!
 //! * **Floating**, [`Instances::new`]: workers share the duties out. Neighbouring stages have the same home
-//!   worker, so that at light load a job crosses cores once; other workers help where a backlog has grown or
-//!   the home has been inside one poll for 20 µs. Costs one claim a poll. The state is `Send`, because it
-//!   moves to whoever helps.
+//!   worker, so that at light load a job crosses cores once. Another worker takes a duty over where a backlog
+//!   has grown, and keeps it if more gets done that way; it helps out where the home has been inside one poll
+//!   for 20 µs. Costs one claim a poll. The state is `Send`, because it moves.
 //! * **Bound**, [`Instances::bound`]: one worker on one core, for life. The state is built there and may be
 //!   anything. Costs freedom: no one steps in when that core is busy. Instances of several stages that name
 //!   the same core share its worker.

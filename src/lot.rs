@@ -195,6 +195,11 @@ impl Lot {
         Some(Instant::now() + time)
     }
 
+    /// Whether a sleeper will look after long polls by itself.
+    fn is_watched(&self) -> bool {
+        self.watcher.load(Relaxed) != NOBODY
+    }
+
     /// Whether this worker sleeps or is about to; to be read after a light fence.
     pub(crate) fn is_asleep(&self, worker: usize) -> bool {
         self.berths[worker].event.has_sleepers()
@@ -319,9 +324,11 @@ impl Bell {
         if self.lot.is_anybody_asleep() {
             self.count = self.count.wrapping_add(1);
             let lot = &*self.lot;
-            // Helpers without a core to run on are not worth more than a look now and then.
+            // Helpers without a core to run on are not worth more than a look now and then, as long as somebody
+            // watches: then a long poll is seen all the same.
             if lot.is_any_home_asleep()
                 || lot.has_spare_core()
+                || !lot.is_watched()
                 || self.count.is_multiple_of(NOW_AND_THEN)
             {
                 self.call_taker(backlog());
@@ -394,7 +401,7 @@ impl Bell {
         let Some(poll) = polls.filter(|poll| poll % 2 == 1).last() else {
             return;
         };
-        if lot.watcher.load(Relaxed) == NOBODY {
+        if !lot.is_watched() {
             // Nobody would notice if this poll were long.
             lot.wake_helper();
         } else if self.seen.0 != poll {

@@ -253,9 +253,11 @@ impl IdleStrategy for Fuse {
 /// On a worker: the executor fails, the worker goes on to the end.
 #[test]
 fn an_idle_strategy_panics_on_a_worker() {
+    // Which of the two runs out must not depend on who is quicker.
+    const ANY: usize = usize::MAX;
     within_steps(|step| {
         for bound in [false, true] {
-            for (idles, resets) in [(0, 9), (1, 9), (2, 9), (9, 0), (9, 1)] {
+            for (idles, resets) in [(0, ANY), (1, ANY), (2, ANY), (ANY, 0), (ANY, 1)] {
                 step.say(format!("bound {bound}, {idles} idles, {resets} resets"));
                 let threads = Threads::default();
                 let builder = Pipeline::<String>::builder::<u64>()
@@ -285,7 +287,7 @@ fn an_idle_strategy_panics_on_a_worker() {
                 let Fault::Panicked { stage, message, .. } = &*fault else {
                     panic!("{fault:?}");
                 };
-                let what = if idles == 9 {
+                let what = if idles == ANY {
                     "no reset any more"
                 } else {
                     "no idling any more"

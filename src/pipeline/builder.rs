@@ -297,15 +297,17 @@ where
     P: Policy<E>,
 {
     /// How many jobs each ring made from here on holds, exactly; 1024 where nothing is said. A ring lies in
-    /// front of each stage (of each instance, where it is keyed) and behind the last.
+    /// front of each stage (of each instance, where it is keyed) and behind the last; where up to eight
+    /// instances are followed by a single one or by a single receiver, one behind each of them.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self
     }
 
     /// How many workers poll the floating stages: as many as there are allowed cores where nothing is
-    /// said, and never more than there are duties. With `run` the calling thread is one of them. Bound
-    /// stages have workers of their own.
+    /// said, and never more than there are duties. With `run` the calling thread is one of them, and also
+    /// feeds and collects. No more workers than there are cores have duties of their own; the others help.
+    /// Bound stages have workers of their own.
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(workers);
         self

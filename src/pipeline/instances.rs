@@ -21,7 +21,8 @@ pub enum Floating {}
 #[derive(Debug, Clone, Copy)]
 pub enum Bound {}
 
-/// Any instance may take any job.
+/// Any instance may take any job. Results of several instances have no order, not even that in which they were
+/// finished, unless the stage is [`ordered`](Instances::ordered).
 #[derive(Debug, Clone, Copy)]
 pub struct Any;
 

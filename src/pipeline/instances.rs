@@ -95,7 +95,8 @@ impl<W, K> Instances<W, K> {
 
 impl<W> Instances<W> {
     /// Jobs with the same key go to the same instance, so that it may keep state by key and their order is
-    /// kept. Each instance has a ring of its own, of the full capacity.
+    /// kept. Each instance has a ring of its own, of the full capacity; whoever has a job for one that is full
+    /// waits with all that come after it, whatever their keys.
     #[must_use]
     pub fn keyed<T, F, H>(self, key: F) -> Instances<W, Keyed<F>>
     where

@@ -31,10 +31,11 @@ use board::{Batch, Board};
 pub use scope::Scope;
 use scope::Tasks;
 
-/// Batches that can be open to helpers at the same time; further ones are run by their callers alone.
+/// Batches that can be open to helpers at the same time.
 const SLOTS: usize = 32;
 
-/// Workers that help with batches. Dropping it lets them finish what they have begun, and joins them.
+/// Workers that help with batches, up to 32 at the same time; the callers of more do those alone. Dropping it
+/// lets the workers finish what they have begun, and joins them.
 ///
 /// ```
 /// let pool = ringmill::Pool::builder().workers(2).start()?;
@@ -64,6 +65,7 @@ impl Pool {
 
     /// `f` of every item, in order. Returns when all of them are done.
     ///
+    /// # Panics
     /// A panic in `f` costs that item: the others are done all the same, then the first panic goes on here.
     pub fn map<T, R, F>(&self, items: &[T], f: F) -> Vec<R>
     where
@@ -81,6 +83,7 @@ impl Pool {
     /// `f` on pieces that together are `items`, each once. How it is cut depends on the number of workers
     /// and on chance. Returns when all of them are done.
     ///
+    /// # Panics
     /// A panic in `f` costs that piece: the others are done all the same, then the first panic goes on
     /// here.
     pub fn for_each_mut<T, F>(&self, items: &mut [T], f: F)
@@ -97,6 +100,8 @@ impl Pool {
     /// Lends `f` a scope to spawn tasks in, which may borrow; returns when `f` and all tasks are done.
     ///
     /// Nothing says when a task begins: a scope whose tasks wait for one another may wait for ever.
+    ///
+    /// # Panics
     /// A panic in `f` goes on here, and otherwise the first one in a task, when all the others are done.
     pub fn scope<'env, F, R>(&'env self, f: F) -> R
     where

@@ -50,6 +50,7 @@ pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError>
 ///
 /// # Errors
 /// As [`ring`].
+#[doc(hidden)]
 pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let cursors = Arc::new(Cursors::new(capacity, size_of::<Cell<T>>(), start)?);
     let count = cursors.slots();

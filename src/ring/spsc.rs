@@ -47,6 +47,7 @@ pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError>
 ///
 /// # Errors
 /// As [`ring`].
+#[doc(hidden)]
 pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let cursors = Arc::new(Cursors::new(capacity, size_of::<T>(), start)?);
     let slots = allocate(cursors.slots(), capacity, |_| Slot::new())?;

@@ -394,8 +394,7 @@ impl<T> Consumer<T> {
                 continue;
             }
             let next = head.wrapping_add(count * STEP);
-            // ORDERING: Release. A producer that counts room, and who observes the end, see what came
-            // before this claim.
+            // ORDERING: Release. Who counts room, or sees the end, sees what came before this claim.
             // Pairs with: `Shared::free_from`, `Cursors::is_ended` (Acquire).
             // Model: loom-tests/tests/mpmc.rs::close_against_push.
             match self

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A ring that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +179,11 @@ pub enum BuildError {
     },
     /// `cores([])`.
     NoCores,
+    /// A time of 0, within which nothing can be done.
+    ZeroTime {
+        /// What it was for.
+        what: &'static str,
+    },
     /// The system refused a thread.
     Spawn {
         /// The thread's name.
@@ -230,6 +236,10 @@ impl fmt::Display for BuildError {
             Self::StageName { name, problem } => write!(f, "stage name {name:?} {problem}"),
             Self::Core { who, error } => write!(f, "{who}: {error}"),
             Self::NoCores => f.write_str("an empty list of cores; name at least 1"),
+            Self::ZeroTime { what } => write!(
+                f,
+                "a {what} of 0, within which nothing can be done; leave it out for none"
+            ),
             Self::Spawn { thread, error } => write!(f, "cannot start thread {thread:?}: {error}"),
             Self::Init {
                 stage,
@@ -430,6 +440,20 @@ pub enum Fault<E> {
     },
     /// Somebody called `set_err`.
     Set(E),
+    /// A job was not through in time (policy fail fast).
+    Late {
+        /// The stage that was to begin with it, or did.
+        stage: Arc<str>,
+        /// The instance, from 0.
+        instance: usize,
+        /// Whether no stage had begun with it.
+        expired: bool,
+    },
+    /// The pipeline was not through in time.
+    DeadlineExceeded {
+        /// The time that it was given.
+        deadline: Duration,
+    },
     /// A stage panicked, or a result or job did when it was dropped.
     Panicked {
         /// The stage.
@@ -502,6 +526,20 @@ impl<E: fmt::Debug> fmt::Debug for Fault<E> {
                 .field("error", error)
                 .finish(),
             Self::Set(error) => f.debug_tuple("Set").field(error).finish(),
+            Self::Late {
+                stage,
+                instance,
+                expired,
+            } => f
+                .debug_struct("Late")
+                .field("stage", stage)
+                .field("instance", instance)
+                .field("expired", expired)
+                .finish(),
+            Self::DeadlineExceeded { deadline } => f
+                .debug_struct("DeadlineExceeded")
+                .field("deadline", deadline)
+                .finish(),
             Self::Panicked {
                 stage,
                 instance,
@@ -528,6 +566,25 @@ impl<E: fmt::Display> fmt::Display for Fault<E> {
                 write!(f, "stage {stage:?}, instance {instance}: {error}")
             }
             Self::Set(error) => error.fmt(f),
+            Self::Late {
+                stage,
+                instance,
+                expired: true,
+            } => write!(
+                f,
+                "stage {stage:?}, instance {instance}: a job's deadline passed before it began"
+            ),
+            Self::Late {
+                stage,
+                instance,
+                expired: false,
+            } => write!(
+                f,
+                "stage {stage:?}, instance {instance}: a job's deadline passed"
+            ),
+            Self::DeadlineExceeded { deadline } => {
+                write!(f, "not through within the deadline of {deadline:?}")
+            }
             Self::Panicked {
                 stage,
                 instance,
@@ -547,7 +604,7 @@ impl<E: Error + 'static> Error for Fault<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Stage { error, .. } | Self::Set(error) => Some(error),
-            Self::Panicked { .. } => None,
+            Self::Late { .. } | Self::DeadlineExceeded { .. } | Self::Panicked { .. } => None,
         }
     }
 }
@@ -572,6 +629,46 @@ pub enum JobError<E> {
         /// The panic's message, if it was a string.
         message: String,
     },
+    /// The job's deadline passed before any stage began with it.
+    Expired {
+        /// The stage that was to begin with it.
+        stage: Arc<str>,
+    },
+    /// The job's deadline passed after a stage had begun with it. The results that had gone out in time are out;
+    /// that which came late and those after it are not.
+    TimedOut {
+        /// The stage that was at it, or was to be next.
+        stage: Arc<str>,
+    },
+}
+
+impl<E> JobError<E> {
+    /// What a fault means for the job that it happened to.
+    ///
+    /// # Errors
+    /// The fault, if it is the executor's as a whole.
+    pub(crate) fn from_fault(fault: Fault<E>) -> Result<Self, Fault<E>> {
+        match fault {
+            Fault::Stage { stage, error, .. } => Ok(Self::Stage { stage, error }),
+            Fault::Panicked {
+                stage,
+                instance,
+                message,
+                ..
+            } => Ok(Self::Panicked {
+                stage,
+                instance,
+                message,
+            }),
+            Fault::Late {
+                stage,
+                expired: true,
+                ..
+            } => Ok(Self::Expired { stage }),
+            Fault::Late { stage, .. } => Ok(Self::TimedOut { stage }),
+            Fault::Set(_) | Fault::DeadlineExceeded { .. } => Err(fault),
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for JobError<E> {
@@ -588,6 +685,13 @@ impl<E: fmt::Display> fmt::Display for JobError<E> {
                     "stage {stage:?}, instance {instance} panicked: {message}"
                 )
             }
+            Self::Expired { stage } => {
+                write!(
+                    f,
+                    "stage {stage:?}: the deadline passed before the job began"
+                )
+            }
+            Self::TimedOut { stage } => write!(f, "stage {stage:?}: the deadline passed"),
         }
     }
 }
@@ -596,7 +700,7 @@ impl<E: Error + 'static> Error for JobError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Stage { error, .. } => Some(error),
-            Self::Panicked { .. } => None,
+            Self::Panicked { .. } | Self::Expired { .. } | Self::TimedOut { .. } => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the ends, the handles and the duties of one executor share.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use crate::counters::{Counters, Running, StageTally, Tally};
 use crate::error::Fault;
@@ -79,6 +80,18 @@ impl<E> Executor<E> {
             self.core.advance(Phase::Failed);
         }
         set
+    }
+
+    /// Waits for the end, at most until `deadline`. Whether it has come.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        while !self.lifecycle.is_finished() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+            let is_finished = || self.lifecycle.is_finished();
+            self.core.end.sleep(deadline, is_finished);
+        }
+        true
     }
 
     /// A duty has ended. The last one's end is the executor's.

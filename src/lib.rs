@@ -178,6 +178,7 @@ mod pool;
 pub mod ring;
 pub mod stage;
 mod sync;
+mod timing;
 mod worker;
 
 pub use affinity::{Pin, allowed_cores};
@@ -192,7 +193,7 @@ pub use pipeline::{
     StillRunning,
 };
 pub use placement::{Placement, WorkerPlacement};
-pub use policy::{FailFast, Outcome, PerJob, Policy};
+pub use policy::{FailFast, Outcome, PerJob, Policy, Timed};
 pub use pool::{Pool, PoolBuilder, Scope};
 pub use stage::{Context, Flow, Outlet, Stage, Token};
 

@@ -23,14 +23,14 @@ use std::time::Instant;
 use crate::counters::{Source, StageTally};
 use crate::edge::{self, Call, InputPeek, OutputPeek, To};
 use crate::lot::{Flags, HOLDS, Neighbour};
-use crate::pipeline::builder::{Many, One};
+use crate::pipeline::builder::Many;
 use crate::pool::board::{self, Batch};
 use crate::ring::window;
 use crate::ring::{mpmc, spsc};
 use crate::stage::{Context, Flow, Outlet, Stage, Token};
 use crate::sync::AtomicUsize;
 use crate::worker::Worker;
-use crate::worker::duty::{Crew, Duty, Parts, Poll, Polled};
+use crate::worker::duty::{Crew, Duty, Ends, Parts, Poll, Polled};
 use crate::worker::floor::{Floor, Trials};
 use crate::worker::station::Station as Place;
 use crate::{Dispatcher, FailFast, Fault, Handle, Idle, Receiver, RingError};
@@ -255,11 +255,11 @@ impl<T: Send + 'static> Rx<T> {
     }
 
     /// The end at which results are received.
-    pub fn receiver<E: Send + Sync + 'static>(self, executor: &Executor<E>) -> Receiver<T, E, One> {
+    pub fn receiver<E: Send + Sync + 'static>(self, executor: &Executor<E>) -> Receiver<T, E> {
         let attach = StdArc::new(|_: &mut edge::Rx<T>| {});
         let idle = Idle::parking();
         let strategy = idle.strategy(false);
-        Receiver::new(self.0, &executor.0, &idle, false, strategy, attach)
+        Receiver::new(self.0, (), &executor.0, &idle, false, strategy, attach)
     }
 }
 
@@ -309,7 +309,7 @@ impl<T: Send + 'static> Tx<T> {
         let attach = StdArc::new(|_: &mut edge::Tx<'static, T>| {});
         let idle = Idle::parking();
         let strategy = idle.strategy(false);
-        Dispatcher::new(self.0, &executor.0, &idle, false, strategy, attach)
+        Dispatcher::new(self.0, (), &executor.0, &idle, false, strategy, attach)
     }
 }
 
@@ -517,7 +517,7 @@ pub struct Shape<T, E> {
 /// A pipeline, all but its threads.
 pub struct Assembly<T: Send + 'static, E: Send + Sync + 'static> {
     pub dispatcher: Dispatcher<T, E, FailFast, Many>,
-    pub receiver: Receiver<T, E, One>,
+    pub receiver: Receiver<T, E>,
     pub handle: Handle<E>,
     pub executor: Executor<E>,
     pub floor: Workers,
@@ -663,7 +663,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                     stage: StdArc::clone(&counted.name),
                     instance,
                     instances,
-                    token: Token(StdArc::clone(core)),
+                    token: Token::new(core, None),
                 };
                 let f = StdArc::clone(&self.step);
                 let make = move |_: &Context, _: &[StdArc<counters::Tally>]| Step {
@@ -679,8 +679,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                     StdArc::new(make),
                     context,
                     parts,
-                    rx,
-                    tx,
+                    Ends { rx, tx, clock: () },
                     StdArc::clone(&crew),
                     StdArc::clone(&executor),
                 );

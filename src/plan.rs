@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::affinity::{self, Pin, allowed_cores};
 use crate::counters::StageTally;
@@ -18,6 +18,7 @@ use crate::lot::{BACKLOG, BOUND, Bell, Flags, Lot, Neighbour};
 use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
 use crate::sync::AtomicUsize;
+use crate::timing::Timing;
 use crate::worker::duty::Poll;
 use crate::worker::floor::{Floor, Trials};
 use crate::worker::station::{Floating, Station};
@@ -82,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) skip_cores: usize,
     pub(crate) pin: Pin,
     pub(crate) idle: Idle,
+    pub(crate) timing: Timing,
+    pub(crate) deadline: Option<Duration>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
 }
@@ -212,6 +215,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 skip_cores: 0,
                 pin: Pin::default(),
                 idle: Idle::default(),
+                timing: Timing::new(),
+                deadline: None,
                 stack_size: None,
                 on_spawn: None,
             },
@@ -439,6 +444,27 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             go.push(say_go);
         }
 
+        // Last, so that its time begins when the others stand ready; it ends with the executor.
+        let keep = |spawn: &mut dyn Spawn<'env>| {
+            let Some(time) = config.deadline else {
+                return Ok(());
+            };
+            let executor = Arc::clone(&executor);
+            let name = "ringmill/clock".to_string();
+            let builder = thread::Builder::new().name(name.clone());
+            let body = move || {
+                // A deadline beyond the clock's end is none.
+                if !executor.wait(Instant::now().checked_add(time)) {
+                    drop(executor.fail(Fault::DeadlineExceeded { deadline: time }));
+                }
+            };
+            let spawned = spawn.spawn(builder, Box::new(body));
+            spawned.map_err(|error| BuildError::Spawn {
+                thread: name,
+                error,
+            })
+        };
+
         let mut workers = crew.workers;
         for (index, hear) in ready {
             let plan = &mut workers[index];
@@ -466,6 +492,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
         });
+        keep(spawn)?;
         for say_go in go {
             let _gone = say_go.send(());
         }

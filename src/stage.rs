@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::counters::Tally;
-use crate::lifecycle::Core;
+use crate::lifecycle::{Core, Phase};
+use crate::timing::Due;
 
 /// Whether a job is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -357,16 +359,47 @@ impl Context {
     }
 }
 
-/// Lets a running job see that its executor was stopped or has failed, so that it can end early.
+/// Lets a running job see that it should come to an end, and end its executor.
 #[derive(Clone)]
-pub struct Token(pub(crate) Arc<Core>);
+pub struct Token {
+    core: Arc<Core>,
+    /// Until when the instance's job is due, where jobs carry their time.
+    due: Option<Arc<Due>>,
+}
 
 impl Token {
+    pub(crate) fn new(core: &Arc<Core>, due: Option<&Arc<Due>>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            due: due.map(Arc::clone),
+        }
+    }
+
     /// Whether queued jobs are being dropped: after a stop, a failure, or when the last receiver left.
     /// Never true again false.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.0.phase().drops_queued()
+        self.core.phase().drops_queued()
+    }
+
+    /// Whether nobody waits for the result of the running job any more: the executor is
+    /// [stopped](Token::is_stopped), or the job's [deadline](Token::deadline) has passed. Reads the clock (16–50 ns)
+    /// only if there is a deadline.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.is_stopped() || self.deadline().is_some_and(|due| Instant::now() >= due)
+    }
+
+    /// When the job that this instance has begun last is due; `None` where it has no deadline, and for a token that
+    /// is no instance's.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due.as_ref()?.at()
+    }
+
+    /// Stops the executor, as [`Handle::stop`](crate::Handle::stop).
+    pub fn stop(&self) {
+        self.core.advance(Phase::Stopped);
     }
 }
 
@@ -374,6 +407,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("stopped", &self.is_stopped())
+            .field("deadline", &self.deadline())
             .finish()
     }
 }

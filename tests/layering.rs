@@ -31,8 +31,9 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("lifecycle", 20, &["lot"]),
     ("counters", 20, &[]),
     ("placement", 20, &[]),
-    ("policy", 20, &[]),
-    ("stage", 20, &["lifecycle", "counters"]),
+    ("timing", 20, &[]),
+    ("policy", 20, &["timing"]),
+    ("stage", 20, &["lifecycle", "counters", "timing"]),
     ("edge::*", 20, &["lot", "lifecycle", "edge::*"]),
     ("executor", 20, &["lifecycle", "counters", "placement"]),
     // The loop.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::instances::{Accepts, Instances, Routes};
 use super::relay;
@@ -15,12 +16,13 @@ use crate::error::{BuildError, RingError, into_message};
 use crate::idle::Idle;
 use crate::pipeline::Handle;
 use crate::plan::{DutyPlan, Plan, Wiring};
-use crate::policy::{FailFast, PerJob, Policy};
+use crate::policy::{FailFast, Policy};
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};
 use crate::stage::{Context, Stage, Then, Token};
 use crate::sync::Arc as RingArc;
-use crate::worker::duty::{Crew, Duty, Make, Parts};
+use crate::timing::{Clock, Due};
+use crate::worker::duty::{Crew, Duty, Ends, Make, Parts};
 
 /// One handle, by type: it cannot be cloned.
 #[derive(Debug, Clone, Copy)]
@@ -194,18 +196,24 @@ where
     fn hide(self, plan: &mut Plan<'env, E>, edge: usize, txs: Vec<Tx<'env, P::Item<S::Out>>>) {
         let instances = self.rxs.len();
         let crew = Crew::new(instances);
-        let token = Token(Arc::clone(&plan.executor.core));
+        let timing = plan.config.timing;
+        let is_first = self.edge == 0;
         let ends = self.rxs.into_iter().zip(txs).zip(self.tallies).enumerate();
         for (instance, ((mut rx, mut tx), tallies)) in ends {
             if let Some(window) = tx.window() {
                 rx.set_gate(window);
             }
             let stage = Arc::clone(&self.names[0]);
+            let mut due = None;
+            let clock = P::clock(|| {
+                let due = due.insert(Due::new(&timing));
+                Clock::of_duty(&timing, is_first, due)
+            });
             let context = Context {
                 stage,
                 instance,
                 instances,
-                token: token.clone(),
+                token: Token::new(&plan.executor.core, due.as_ref()),
             };
             let parts = Parts {
                 names: self.names.clone(),
@@ -220,8 +228,9 @@ where
                 rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
                 rx.attach_siblings(wiring.siblings(number));
                 let stage = context.stage.to_string();
+                let ends = Ends { rx, tx, clock };
                 catch_unwind(AssertUnwindSafe(|| {
-                    Duty::<In, S, E, P>::new(make, context, parts, rx, tx, crew, executor)
+                    Duty::<In, S, E, P>::new(make, context, parts, ends, crew, executor)
                 }))
                 .map_err(|payload| BuildError::Init {
                     stage,
@@ -270,10 +279,45 @@ where
             types: PhantomData,
         }
     }
+}
 
+impl<'env, J, E, P, D, R> Builder<'env, J, E, P, D, R>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
     /// Chooses the per-job policy: an error or a panic in a stage becomes that job's outcome, and the
     /// pipeline goes on. To be said before the first stage, since it decides what rings carry.
-    pub fn per_job(self) -> Builder<'env, J, E, PerJob> {
+    pub fn per_job(self) -> Builder<'env, J, E, P::PerJob, D, R> {
+        self.with_policy()
+    }
+
+    /// Lets single jobs have deadlines: those that [`Dispatcher::dispatch_due`](crate::Dispatcher::dispatch_due)
+    /// says. To be said before the first stage, since rings then carry a time with each job (8 bytes), and a clock
+    /// is read (16–50 ns) for each stage and result of a job with a deadline.
+    ///
+    /// A job whose deadline passes before a stage begins with it is not begun; a running one is told so by its
+    /// [`Token`], and the first result that it emits too late ends it. Its outcome is
+    /// [`Expired`](crate::JobError::Expired) or [`TimedOut`](crate::JobError::TimedOut) in the per-job policy; in
+    /// the policy fail fast the pipeline fails with [`Fault::Late`](crate::Fault::Late).
+    pub fn timed(self) -> Builder<'env, J, E, P::Timed, D, R> {
+        self.with_policy()
+    }
+
+    /// [`Builder::timed`], where a job is due this long after its dispatch unless it is said otherwise. It waits for
+    /// room undue: time counts from when it is accepted, or offered for the last time.
+    pub fn job_timeout(mut self, timeout: Duration) -> Builder<'env, J, E, P::Timed, D, R> {
+        if timeout.is_zero() {
+            self.plan.refuse(BuildError::ZeroTime {
+                what: "job timeout",
+            });
+        }
+        self.plan.config.timing.set_timeout(timeout);
+        self.timed()
+    }
+
+    fn with_policy<Q: Policy<E>>(self) -> Builder<'env, J, E, Q, D, R> {
         let Self {
             plan,
             capacity,
@@ -282,7 +326,7 @@ where
         } = self;
         Builder {
             plan,
-            mouth: None,
+            mouth: None, // No stage is there, so no ring either.
             capacity,
             last,
             types: PhantomData,
@@ -328,6 +372,17 @@ where
     /// How workers, and threads that wait in a blocking call, idle.
     pub fn idle(mut self, idle: Idle) -> Self {
         self.plan.config.idle = idle;
+        self
+    }
+
+    /// How long all of it may take, from the start on: once that is over and the executor has not finished, it
+    /// fails with [`Fault::DeadlineExceeded`](crate::Fault::DeadlineExceeded), whoever is waiting for what. None
+    /// where nothing is said. Costs one more thread, which sleeps.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        if deadline.is_zero() {
+            self.plan.refuse(BuildError::ZeroTime { what: "deadline" });
+        }
+        self.plan.config.deadline = Some(deadline);
         self
     }
 

@@ -13,7 +13,7 @@ use crate::error::{DispatchAllError, DispatchError, Fault, PushError};
 use crate::executor::Executor;
 use crate::idle::{Idle, IdleStrategy, wait};
 use crate::lifecycle::Phase;
-use crate::policy::{FailFast, Policy};
+use crate::policy::{FailFast, Policy, Timed};
 use crate::sync::{AcqRel, AtomicUsize};
 use crate::worker::is_inside;
 
@@ -30,6 +30,7 @@ where
     P: Policy<E>,
 {
     tx: Tx<'static, P::Item<J>>,
+    clock: P::Clock,
     executor: Arc<Executor<E>>,
     idle: Idle,
     is_crowded: bool,
@@ -48,6 +49,7 @@ where
 {
     pub(crate) fn new(
         mut tx: Tx<'static, P::Item<J>>,
+        clock: P::Clock,
         executor: &Arc<Executor<E>>,
         idle: &Idle,
         is_crowded: bool,
@@ -57,6 +59,7 @@ where
         attach(&mut tx);
         Self {
             tx,
+            clock,
             executor: Arc::clone(executor),
             idle: idle.clone(),
             is_crowded,
@@ -76,10 +79,7 @@ where
     /// only inside a job.
     #[inline]
     pub fn dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
-        match self.try_dispatch(job) {
-            Err(DispatchError::Full(job)) => self.dispatch_slow(job, None),
-            answer => answer,
-        }
+        self.dispatch_item(P::wrap(&self.clock, job), None)
     }
 
     /// Dispatches a job if there is room now.
@@ -89,7 +89,7 @@ where
     /// failed.
     #[inline]
     pub fn try_dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
-        self.offer(P::wrap(job))
+        self.offer(P::wrap(&self.clock, job))
             .map_err(|refused| refused.map(unwrap::<J, E, P>))
     }
 
@@ -98,13 +98,20 @@ where
     /// # Errors
     /// As [`Dispatcher::dispatch`], and [`DispatchError::Timeout`] with the job.
     pub fn dispatch_timeout(&mut self, job: J, timeout: Duration) -> Result<(), DispatchError<J>> {
-        match self.try_dispatch(job) {
-            Err(DispatchError::Full(job)) => {
-                // A deadline beyond the clock's end is none.
-                self.dispatch_slow(job, Instant::now().checked_add(timeout))
-            }
+        self.dispatch_item(P::wrap(&self.clock, job), Some(timeout))
+    }
+
+    #[inline]
+    fn dispatch_item(
+        &mut self,
+        item: P::Item<J>,
+        timeout: Option<Duration>,
+    ) -> Result<(), DispatchError<J>> {
+        let answer = match self.offer(item) {
+            Err(DispatchError::Full(item)) => self.dispatch_slow(item, timeout),
             answer => answer,
-        }
+        };
+        answer.map_err(|refused| refused.map(unwrap::<J, E, P>))
     }
 
     /// Dispatches all jobs in their order, waiting for room; a few of them with one claim. Returns how many
@@ -121,7 +128,11 @@ where
         let mut accepted = 0;
         self.batch.clear(); // What an iterator that panicked left behind.
         loop {
-            self.batch.extend(jobs.by_ref().take(BATCH).map(P::wrap));
+            let wrapped = jobs
+                .by_ref()
+                .take(BATCH)
+                .map(|job| P::wrap(&self.clock, job));
+            self.batch.extend(wrapped);
             if self.batch.is_empty() {
                 return Ok(accepted);
             }
@@ -137,8 +148,7 @@ where
                 let Some(item) = self.batch.pop_front() else {
                     break;
                 };
-                let job = unwrap::<J, E, P>(item);
-                if let Err(refused) = self.dispatch(job) {
+                if let Err(refused) = self.dispatch_item(item, None) {
                     let rest = self.batch.drain(..).map(unwrap::<J, E, P>).collect();
                     return Err(DispatchAllError {
                         accepted,
@@ -158,7 +168,11 @@ where
 
     #[cold]
     #[inline(never)]
-    fn dispatch_slow(&mut self, job: J, deadline: Option<Instant>) -> Result<(), DispatchError<J>> {
+    fn dispatch_slow(
+        &mut self,
+        item: P::Item<J>,
+        timeout: Option<Duration>,
+    ) -> Result<(), DispatchError<P::Item<J>>> {
         let Self {
             tx,
             executor,
@@ -167,9 +181,11 @@ where
         } = self;
         let core = &executor.core;
         if is_inside(core) {
-            return Err(DispatchError::Full(job));
+            return Err(DispatchError::Full(item));
         }
-        let mut waiting = Some(P::wrap(job));
+        // A deadline beyond the clock's end is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut waiting = Some(item);
         let tx = RefCell::new(tx); // Tried and looked at in turn.
         let answer = wait(
             &mut **strategy,
@@ -185,8 +201,8 @@ where
             || tx.borrow().may_dispatch() || core.phase() != Phase::Open,
         );
         match (answer, waiting) {
-            (Some(answer), _) => answer.map_err(|refused| refused.map(unwrap::<J, E, P>)),
-            (None, Some(item)) => Err(DispatchError::Timeout(unwrap::<J, E, P>(item))),
+            (Some(answer), _) => answer,
+            (None, Some(item)) => Err(DispatchError::Timeout(item)),
             (None, None) => Ok(()),
         }
     }
@@ -201,6 +217,31 @@ where
     #[must_use]
     pub fn err(&self) -> Option<Arc<Fault<E>>> {
         self.executor.lifecycle.error()
+    }
+}
+
+impl<J, E, P, D> Dispatcher<J, E, Timed<P>, D>
+where
+    J: Send + 'static,
+    E: Send + Sync + 'static,
+    P: Policy<E, Clock = ()>,
+{
+    /// [`Dispatcher::dispatch`] of a job that is due at this moment, whatever the builder's
+    /// [`job_timeout`](crate::Builder::job_timeout) says. One that is due already is accepted, and never begun.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::dispatch`].
+    pub fn dispatch_due(&mut self, job: J, due: Instant) -> Result<(), DispatchError<J>> {
+        self.dispatch_item(Timed::<P>::wrap_due::<E, J>(&self.clock, job, due), None)
+    }
+
+    /// [`Dispatcher::try_dispatch`] of a job that is due at this moment.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::try_dispatch`].
+    pub fn try_dispatch_due(&mut self, job: J, due: Instant) -> Result<(), DispatchError<J>> {
+        self.offer(Timed::<P>::wrap_due::<E, J>(&self.clock, job, due))
+            .map_err(|refused| refused.map(unwrap::<J, E, Timed<P>>))
     }
 }
 
@@ -232,10 +273,7 @@ fn refuse<T, E>(executor: &Executor<E>, item: T) -> DispatchError<T> {
 
 /// A job that was wrapped for dispatching, itself again.
 fn unwrap<J: Send, E, P: Policy<E>>(item: P::Item<J>) -> J {
-    match P::open::<J, J>(item) {
-        Ok(job) => job,
-        Err(_) => unreachable!("a dispatched job is wrapped as a value"),
-    }
+    P::unwrap(item).unwrap_or_else(|| unreachable!("a dispatched job is wrapped as a value"))
 }
 
 impl<J, E, P> Clone for Dispatcher<J, E, P, Many>
@@ -252,6 +290,7 @@ where
         (self.attach)(&mut tx);
         Self {
             tx,
+            clock: self.clock.clone(),
             executor: Arc::clone(&self.executor),
             idle: self.idle.clone(),
             is_crowded: self.is_crowded,

@@ -12,6 +12,8 @@ use crate::error::{Fault, JoinError};
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::placement::Placement;
+use crate::policy::Policy;
+use crate::stage::Token;
 use crate::worker::is_inside;
 
 /// Watches an executor and ends it, from any thread, also from inside its jobs. Every call may be made any
@@ -89,19 +91,14 @@ impl<E> Handle<E> {
         self.0.placement()
     }
 
-    pub(crate) fn executor(&self) -> &Arc<Executor<E>> {
-        &self.0
+    /// A token that others can look at, or stop the executor with.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token::new(&self.0.core, None)
     }
 
-    /// Waits for the end, at most until `deadline`.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        while !self.is_finished() {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return false;
-            }
-            self.0.core.end.sleep(deadline, || self.is_finished());
-        }
-        true
+    pub(crate) fn executor(&self) -> &Arc<Executor<E>> {
+        &self.0
     }
 
     pub(crate) fn report<A>(
@@ -203,7 +200,7 @@ impl<E: Send + Sync + 'static, A> Pipeline<E, A> {
         if is_inside(&self.handle.executor().core) {
             return Err(JoinError::InsideJob); // Dropping `self` stops it.
         }
-        self.handle.wait(None);
+        self.handle.0.wait(None);
         self.join_threads();
         self.handle.report(&self.states)
     }
@@ -212,10 +209,10 @@ impl<E: Send + Sync + 'static, A> Pipeline<E, A> {
     ///
     /// # Errors
     /// As [`Pipeline::join`].
-    pub fn join_into<T: Send + 'static, R>(
+    pub fn join_into<T: Send + 'static, P: Policy<E>, R>(
         self,
-        receiver: Receiver<T, E, R>,
-        mut each: impl FnMut(T),
+        receiver: Receiver<T, E, P, R>,
+        mut each: impl FnMut(P::Given<T>),
     ) -> Result<Report<A>, JoinError<E>> {
         for result in receiver {
             each(result);
@@ -233,7 +230,7 @@ impl<E: Send + Sync + 'static, A> Pipeline<E, A> {
     ) -> Result<Result<Report<A>, JoinError<E>>, StillRunning<E, A>> {
         let inside = is_inside(&self.handle.executor().core);
         // A deadline beyond the clock's end is none.
-        if inside || self.handle.wait(Instant::now().checked_add(timeout)) {
+        if inside || self.handle.0.wait(Instant::now().checked_add(timeout)) {
             return Ok(self.join());
         }
         let counters = self.handle.counters();

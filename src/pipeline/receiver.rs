@@ -12,6 +12,7 @@ use crate::error::{Fault, ReceiveTimeoutError, TryReceiveError};
 use crate::executor::Executor;
 use crate::idle::{Idle, IdleStrategy, wait};
 use crate::lifecycle::Phase;
+use crate::policy::{FailFast, Policy};
 use crate::sync::{AcqRel, AtomicUsize};
 use crate::worker::is_inside;
 
@@ -19,37 +20,42 @@ use crate::worker::is_inside;
 /// `many_receivers`, and then each result goes to one of the clones.
 ///
 /// Dropping the last one stops the executor: there is nobody left to work for.
-pub struct Receiver<T, E, R = One>
+pub struct Receiver<T, E, P = FailFast, R = One>
 where
     T: Send + 'static,
     E: Send + Sync + 'static,
+    P: Policy<E>,
 {
-    rx: Rx<T>,
+    rx: Rx<P::Item<T>>,
+    clock: P::Clock,
     executor: Arc<Executor<E>>,
     idle: Idle,
     is_crowded: bool,
     strategy: Box<dyn IdleStrategy>,
-    attach: Arc<dyn Fn(&mut Rx<T>) + Send + Sync>,
+    attach: Arc<dyn Fn(&mut Rx<P::Item<T>>) + Send + Sync>,
     clones: Arc<AtomicUsize>,
     types: PhantomData<fn() -> R>,
 }
 
-impl<T, E, R> Receiver<T, E, R>
+impl<T, E, P, R> Receiver<T, E, P, R>
 where
     T: Send + 'static,
     E: Send + Sync + 'static,
+    P: Policy<E>,
 {
     pub(crate) fn new(
-        mut rx: Rx<T>,
+        mut rx: Rx<P::Item<T>>,
+        clock: P::Clock,
         executor: &Arc<Executor<E>>,
         idle: &Idle,
         is_crowded: bool,
         strategy: Box<dyn IdleStrategy>,
-        attach: Arc<dyn Fn(&mut Rx<T>) + Send + Sync>,
+        attach: Arc<dyn Fn(&mut Rx<P::Item<T>>) + Send + Sync>,
     ) -> Self {
         attach(&mut rx);
         Self {
             rx,
+            clock,
             executor: Arc::clone(executor),
             idle: idle.clone(),
             is_crowded,
@@ -63,11 +69,14 @@ where
     /// The next result, waiting for it; `None` once the executor has finished and every result has been
     /// received. Inside a job of the same executor it does not wait, and `None` may mean "nothing yet".
     #[inline]
-    pub fn receive(&mut self) -> Option<T> {
+    pub fn receive(&mut self) -> Option<P::Given<T>> {
         match self.try_receive() {
             Ok(result) => Some(result),
             Err(TryReceiveError::Done) => None,
-            Err(TryReceiveError::Empty) => self.receive_slow(None).ok(),
+            Err(TryReceiveError::Empty) => {
+                let item = self.receive_slow(None).ok()?;
+                Some(P::give(&mut self.clock, item))
+            }
         }
     }
 
@@ -76,26 +85,33 @@ where
     /// # Errors
     /// [`TryReceiveError::Empty`] if there is none yet, [`TryReceiveError::Done`] if there will be none.
     #[inline]
-    pub fn try_receive(&mut self) -> Result<T, TryReceiveError> {
-        try_receive(&mut self.rx, &self.executor)
+    pub fn try_receive(&mut self) -> Result<P::Given<T>, TryReceiveError> {
+        let item = try_receive(&mut self.rx, &self.executor)?;
+        Ok(P::give(&mut self.clock, item))
     }
 
     /// The next result, waiting for it for at most `timeout`.
     ///
     /// # Errors
     /// [`ReceiveTimeoutError::Timeout`] if none came in time, [`ReceiveTimeoutError::Done`] if none will.
-    pub fn receive_timeout(&mut self, timeout: Duration) -> Result<T, ReceiveTimeoutError> {
+    pub fn receive_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<P::Given<T>, ReceiveTimeoutError> {
         match self.try_receive() {
             Ok(result) => Ok(result),
             Err(TryReceiveError::Done) => Err(ReceiveTimeoutError::Done),
             // A deadline beyond the clock's end is none.
-            Err(TryReceiveError::Empty) => self.receive_slow(Instant::now().checked_add(timeout)),
+            Err(TryReceiveError::Empty) => {
+                let item = self.receive_slow(Instant::now().checked_add(timeout))?;
+                Ok(P::give(&mut self.clock, item))
+            }
         }
     }
 
     /// Adds up to `max` results to `results`, waiting for the first, and returns how many; 0 once there
     /// will be none (or `max` is 0).
-    pub fn receive_many(&mut self, results: &mut Vec<T>, max: usize) -> usize {
+    pub fn receive_many(&mut self, results: &mut Vec<P::Given<T>>, max: usize) -> usize {
         if max == 0 {
             return 0;
         }
@@ -104,10 +120,10 @@ where
         if results.len() > before {
             self.rx.fill(max - 1);
             while results.len() - before < max {
-                let Some(result) = self.rx.try_take() else {
+                let Some(item) = self.rx.try_take() else {
                     break;
                 };
-                results.push(result);
+                results.push(P::give(&mut self.clock, item));
             }
             self.rx.release();
         }
@@ -116,7 +132,10 @@ where
 
     #[cold]
     #[inline(never)]
-    fn receive_slow(&mut self, deadline: Option<Instant>) -> Result<T, ReceiveTimeoutError> {
+    fn receive_slow(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<P::Item<T>, ReceiveTimeoutError> {
         let Self {
             rx,
             executor,
@@ -172,22 +191,24 @@ fn pop<T>(rx: &mut Rx<T>) -> Option<T> {
 }
 
 /// Receives until the end.
-impl<T, E, R> Iterator for Receiver<T, E, R>
+impl<T, E, P, R> Iterator for Receiver<T, E, P, R>
 where
     T: Send + 'static,
     E: Send + Sync + 'static,
+    P: Policy<E>,
 {
-    type Item = T;
+    type Item = P::Given<T>;
 
-    fn next(&mut self) -> Option<T> {
+    fn next(&mut self) -> Option<P::Given<T>> {
         self.receive()
     }
 }
 
-impl<T, E> Clone for Receiver<T, E, Many>
+impl<T, E, P> Clone for Receiver<T, E, P, Many>
 where
     T: Send + 'static,
     E: Send + Sync + 'static,
+    P: Policy<E>,
 {
     fn clone(&self) -> Self {
         let strategy = self.idle.strategy(self.is_crowded); // May panic: nothing is counted yet.
@@ -200,6 +221,7 @@ where
         (self.attach)(&mut rx);
         Self {
             rx,
+            clock: self.clock.clone(),
             executor: Arc::clone(&self.executor),
             idle: self.idle.clone(),
             is_crowded: self.is_crowded,
@@ -211,10 +233,11 @@ where
     }
 }
 
-impl<T, E, R> Drop for Receiver<T, E, R>
+impl<T, E, P, R> Drop for Receiver<T, E, P, R>
 where
     T: Send + 'static,
     E: Send + Sync + 'static,
+    P: Policy<E>,
 {
     fn drop(&mut self) {
         // ORDERING: AcqRel. The last to leave stops after all that the others received.
@@ -225,10 +248,11 @@ where
     }
 }
 
-impl<T, E, R> fmt::Debug for Receiver<T, E, R>
+impl<T, E, P, R> fmt::Debug for Receiver<T, E, P, R>
 where
     T: Send + 'static,
     E: Send + Sync + 'static,
+    P: Policy<E>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")

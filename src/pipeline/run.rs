@@ -18,6 +18,7 @@ use crate::lot::ENDED;
 use crate::plan::{CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
 use crate::sync::{AtomicUsize, Relaxed};
+use crate::timing::Clock;
 use crate::worker::duty::{Poll, Polled};
 use crate::worker::pace::{self, Pace};
 
@@ -88,6 +89,7 @@ where
             });
         }
         let room = tx.peek();
+        let timing = plan.config.timing;
         let phase = Arc::clone(&executor);
         let guard = Guarded::new(&executor, &unwound);
         let jobs = jobs.into_iter();
@@ -110,6 +112,7 @@ where
                 Box::new(Feeding::<J, E, P, _> {
                     jobs,
                     tx,
+                    clock: P::clock(|| Clock::new(&timing)),
                     batch,
                     refused,
                     guard,
@@ -167,6 +170,7 @@ impl<E> Guarded<E> {
 struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
     jobs: I,
     tx: Tx<'plan, P::Item<J>>,
+    clock: P::Clock,
     /// Taken from the iterator and not yet accepted; empty between polls unless a lane is full.
     batch: VecDeque<P::Item<J>>,
     /// The lane that the first of them waits for.
@@ -186,6 +190,7 @@ where
     fn feed(
         jobs: &mut I,
         tx: &mut Tx<'plan, P::Item<J>>,
+        clock: &P::Clock,
         batch: &mut VecDeque<P::Item<J>>,
         limit: usize,
         fed: &mut usize,
@@ -196,7 +201,7 @@ where
             if batch.is_empty() {
                 // Only this thread dispatches, so the room seen stays until it is used.
                 let room = tx.room(enough - *fed);
-                batch.extend(jobs.by_ref().take(room).map(P::wrap));
+                batch.extend(jobs.by_ref().take(room).map(|job| P::wrap(clock, job)));
                 if batch.is_empty() {
                     return room > 0;
                 }
@@ -221,6 +226,7 @@ where
         let Self {
             jobs,
             tx,
+            clock,
             batch,
             refused,
             guard,
@@ -244,7 +250,7 @@ where
                 // A stride that has grown shows that more is cheap: a full ring keeps the others busy while
                 // this thread is inside a job.
                 let (begun, stride, before) = (pace.begin(pace.stride()), pace.stride(), fed);
-                is_over = Self::feed(jobs, tx, batch, stride, &mut fed);
+                is_over = Self::feed(jobs, tx, clock, batch, stride, &mut fed);
                 pace.end(begun, fed - before);
                 if fed - before < stride || pace.stride() <= stride {
                     break;

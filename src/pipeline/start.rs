@@ -17,6 +17,7 @@ use crate::idle::{Idle, IdleStrategy};
 use crate::plan::{Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
+use crate::timing::Clock;
 
 /// The dispatchers' end. It is there once a stage is, which the types of `start` and `run` ask for.
 pub(crate) fn mouth_of<T>(mouth: Option<Tx<'_, T>>) -> Tx<'_, T> {
@@ -25,6 +26,7 @@ pub(crate) fn mouth_of<T>(mouth: Option<Tx<'_, T>>) -> Tx<'_, T> {
 
 fn dispatcher<J, E, P, D>(
     mouth: Option<Tx<'static, P::Item<J>>>,
+    clock: P::Clock,
     handle: &Handle<E>,
     idle: &Idle,
     is_crowded: bool,
@@ -40,6 +42,7 @@ where
     let attach = move |tx: &mut Tx<'static, P::Item<J>>| tx.attach(|lane| wiring.behind(0, lane));
     Dispatcher::new(
         mouth_of(mouth),
+        clock,
         handle.executor(),
         idle,
         is_crowded,
@@ -49,11 +52,7 @@ where
 }
 
 /// What [`Builder::start`] gives: the way in, the way out, and the owner.
-pub type Ends<J, E, P, T, D, R> = (
-    Dispatcher<J, E, P, D>,
-    Receiver<<P as Policy<E>>::Item<T>, E, R>,
-    Pipeline<E>,
-);
+pub type Ends<J, E, P, T, D, R> = (Dispatcher<J, E, P, D>, Receiver<T, E, P, R>, Pipeline<E>);
 
 impl<'env, J, E, P, D, R, In, S, W> Builder<'env, J, E, P, D, R, Last<'env, In, S, E, P, W>>
 where
@@ -85,6 +84,7 @@ where
             ..
         } = self;
         let idle = plan.config.idle.clone();
+        let clock = P::clock(|| Clock::new(&plan.config.timing));
         let wanted = Wanted {
             stage: None,
             consumers: R::CONSUMERS,
@@ -95,7 +95,16 @@ where
         let (mut started, threads) = plan.start_detached(2)?;
         let wiring = Arc::new(started.wiring);
         let strategy = started.strategies.swap_remove(0);
-        let dispatcher = dispatcher(mouth, &handle, &idle, started.is_crowded, strategy, &wiring);
+        let is_crowded = started.is_crowded;
+        let dispatcher = dispatcher(
+            mouth,
+            clock.clone(),
+            &handle,
+            &idle,
+            is_crowded,
+            strategy,
+            &wiring,
+        );
         let mut rx = rxs.swap_remove(0);
         rx.set_instances(1);
         let attach =
@@ -104,9 +113,10 @@ where
         let strategy = started.strategies.swap_remove(0);
         let receiver = Receiver::new(
             rx,
+            clock,
             handle.executor(),
             &idle,
-            started.is_crowded,
+            is_crowded,
             strategy,
             attach,
         );
@@ -130,7 +140,7 @@ where
     pub fn run(
         self,
         jobs: impl IntoIterator<Item = J>,
-        each: impl FnMut(P::Item<S::Out>),
+        each: impl FnMut(P::Given<S::Out>),
     ) -> Result<Report, RunError<E>> {
         let Self {
             mut plan,
@@ -146,10 +156,12 @@ where
         };
         let (mut rxs, edge, _) =
             connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
+        let mut each = each;
+        let mut clock = P::clock(|| Clock::new(&plan.config.timing));
         let collect = Collect {
             rx: rxs.swap_remove(0),
             edge,
-            each,
+            each: |item| each(P::give(&mut clock, item)),
         };
         run::run::<J, E, P, _, _, _>(plan, mouth, jobs, Some(collect), &Mutex::default())
     }
@@ -182,17 +194,20 @@ where
     ) -> Sealed<'env, J, E, P, D, A>
     where
         A: Send + 'env,
-        V: Accepts<Fold<A, F>>,
+        V: Accepts<Fold<A, F, S::Out, E, P>>,
         I: Fn(&Context) -> A + Send + Sync + 'env,
-        F: Fn(&mut A, P::Item<S::Out>) + Clone + Send + Sync + 'env,
+        F: Fn(&mut A, P::Given<S::Out>) + Clone + Send + Sync + 'env,
     {
         let states: Arc<Mutex<Vec<Option<A>>>> = Arc::default();
         let slots = Arc::clone(&states);
+        let clock = P::clock(|| Clock::new(&self.plan.config.timing));
         let init = move |context: &Context| Fold {
             state: Some(init(context)),
             fold: fold.clone(),
+            clock: clock.clone(),
             slots: Arc::clone(&slots),
             instance: context.instance(),
+            types: PhantomData,
         };
         let (plan, mouth) = self.fold_stage(instances, init);
         Sealed {
@@ -220,14 +235,16 @@ impl Sharing for Many {
 }
 
 /// The stage behind [`Builder::fold`].
-pub struct Fold<A, F> {
+pub struct Fold<A, F, X, E, P: Policy<E>> {
     state: Option<A>,
     fold: F,
+    clock: P::Clock,
     slots: Arc<Mutex<Vec<Option<A>>>>,
     instance: usize,
+    types: PhantomData<fn(X, E)>,
 }
 
-impl<A, F> fmt::Debug for Fold<A, F> {
+impl<A, F, X, E, P: Policy<E>> fmt::Debug for Fold<A, F, X, E, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fold")
             .field("instance", &self.instance)
@@ -235,15 +252,17 @@ impl<A, F> fmt::Debug for Fold<A, F> {
     }
 }
 
-impl<A, F, X, E> Stage<X, E> for Fold<A, F>
+impl<A, F, X, E, P> Stage<P::Item<X>, E> for Fold<A, F, X, E, P>
 where
-    F: Fn(&mut A, X),
+    F: Fn(&mut A, P::Given<X>),
+    X: Send,
+    P: Policy<E>,
 {
     type Out = ();
 
-    fn job<O: Outlet<()>>(&mut self, job: X, _out: &mut O) -> Result<Flow, E> {
+    fn job<O: Outlet<()>>(&mut self, job: P::Item<X>, _out: &mut O) -> Result<Flow, E> {
         if let Some(state) = &mut self.state {
-            (self.fold)(state, job);
+            (self.fold)(state, P::give(&mut self.clock, job));
         }
         Ok(Flow::Done)
     }
@@ -292,11 +311,13 @@ where
     {
         let handle = self.handle();
         let idle = self.plan.config.idle.clone();
+        let clock = P::clock(|| Clock::new(&self.plan.config.timing));
         let (mut started, threads) = self.plan.start_detached(1)?;
         let strategy = started.strategies.swap_remove(0);
         let wiring = Arc::new(started.wiring);
         let dispatcher = dispatcher(
             self.mouth,
+            clock,
             &handle,
             &idle,
             started.is_crowded,

@@ -13,9 +13,10 @@ use crate::error::{Fault, panic_message};
 use crate::executor::Executor;
 use crate::lifecycle::Core;
 use crate::lot::{ENDED, HAND, HOLDS, LANE};
-use crate::policy::Policy;
+use crate::policy::{Opened, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
 use crate::sync::{AcqRel, AtomicUsize};
+use crate::timing::Late;
 
 /// Something that workers poll.
 pub trait Poll {
@@ -60,6 +61,13 @@ pub(crate) struct Parts {
     pub(crate) tallies: Vec<Arc<Tally>>,
 }
 
+/// What connects a duty with the others, and with time.
+pub(crate) struct Ends<'env, X, Y, C> {
+    pub(crate) rx: Rx<X>,
+    pub(crate) tx: Tx<'env, Y>,
+    pub(crate) clock: C,
+}
+
 /// Builds an instance's state; again after a panic in the per-job policy.
 pub(crate) type Make<'env, S> = Arc<dyn Fn(&Context, &[Arc<Tally>]) -> S + Send + Sync + 'env>;
 
@@ -79,7 +87,7 @@ where
     context: Context,
     parts: Parts,
     rx: Rx<P::Item<In>>,
-    out: Out<'env, P::Item<S::Out>>,
+    out: Out<'env, P::Item<S::Out>, P::Clock>,
     /// The job taken last has more to emit.
     open: bool,
     /// Its last result is emitted, but the window has not taken that in.
@@ -95,8 +103,10 @@ where
 }
 
 /// The producer end and the places for what found no room.
-struct Out<'env, T> {
+struct Out<'env, T, C> {
     tx: Tx<'env, T>,
+    /// What is known of the running job's time.
+    clock: C,
     /// The first result that did not fit.
     held: Option<T>,
     /// How its job ended, where that has to travel too and the place above is taken.
@@ -104,7 +114,7 @@ struct Out<'env, T> {
     tally: Arc<Tally>,
 }
 
-impl<T> Out<'_, T> {
+impl<T, C> Out<'_, T, C> {
     fn is_ready(&self) -> bool {
         self.held.is_none()
     }
@@ -152,20 +162,23 @@ impl<T> Out<'_, T> {
 }
 
 /// The outlet that the stage sees.
-struct Emit<'a, 'env, T: Send, E, P: Policy<E>>(&'a mut Out<'env, P::Item<T>>);
+struct Emit<'a, 'env, T: Send, E, P: Policy<E>>(&'a mut Out<'env, P::Item<T>, P::Clock>);
 
 impl<T: Send, E, P: Policy<E>> Outlet<T> for Emit<'_, '_, T, E, P> {
     #[inline]
     fn is_ready(&self) -> bool {
-        self.0.is_ready()
+        self.0.is_ready() && P::late(&self.0.clock).is_none()
     }
 
     #[inline]
     fn emit(&mut self, result: T) -> Result<(), T> {
-        if !self.0.is_ready() {
+        if !self.is_ready() {
             return Err(result);
         }
-        let _accepted = self.0.offer(P::wrap(result)); // It is ready.
+        match P::emit(&mut self.0.clock, result) {
+            Some(item) => drop(self.0.offer(item)), // It is ready.
+            None => self.0.tally.discard(),
+        }
         Ok(())
     }
 }
@@ -190,7 +203,7 @@ impl Burst<'_> {
         &mut self,
         limit: usize,
         rx: &mut Rx<P::Item<In>>,
-        out: &mut Out<'_, P::Item<S::Out>>,
+        out: &mut Out<'_, P::Item<S::Out>, P::Clock>,
         stage: &mut S,
     ) -> Option<Result<Flow, E>>
     where
@@ -210,14 +223,18 @@ impl Burst<'_> {
             self.tally.start();
             out.tx.begin(ticket);
             *self.jobs += 1;
-            let flow = match P::open(item) {
-                Ok(job) => stage.job(job, &mut Emit::<S::Out, E, P>(out)),
-                Err(passed) => {
+            let flow = match P::open(&mut out.clock, item) {
+                Opened::Job(job) => stage.job(job, &mut Emit::<S::Out, E, P>(out)),
+                Opened::Passed(passed) => {
                     out.put(passed); // Nothing is held when a job starts.
                     Ok(Flow::Done)
                 }
+                Opened::Late(job) => {
+                    drop(job);
+                    Ok(Flow::Done)
+                }
             };
-            if !matches!(flow, Ok(Flow::Done)) {
+            if !matches!(flow, Ok(Flow::Done)) || P::late(&out.clock).is_some() {
                 return Some(flow);
             }
             self.tally.finish();
@@ -250,11 +267,11 @@ where
         make: Make<'env, S>,
         context: Context,
         parts: Parts,
-        rx: Rx<P::Item<In>>,
-        tx: Tx<'env, P::Item<S::Out>>,
+        ends: Ends<'env, P::Item<In>, P::Item<S::Out>, P::Clock>,
         crew: Arc<Crew>,
         executor: Arc<Executor<E>>,
     ) -> Self {
+        let Ends { rx, tx, clock } = ends;
         let stage = Some(make(&context, &parts.tallies));
         let first = Arc::clone(&parts.tallies[0]);
         let tally = Arc::clone(&parts.tallies[parts.tallies.len() - 1]);
@@ -266,6 +283,7 @@ where
             rx,
             out: Out {
                 tx,
+                clock,
                 held: None,
                 late: None,
                 tally,
@@ -351,10 +369,19 @@ where
 
     /// A job is over, or open, or has failed.
     fn after(&mut self, flow: Result<Flow, E>) {
-        match flow {
-            Ok(Flow::Done) => self.finish_job(),
-            Ok(Flow::More) => self.open = true,
-            Err(error) => {
+        match (flow, P::late(&self.out.clock)) {
+            (Ok(_), Some(late)) => {
+                let part = self.blame();
+                let stage = Arc::clone(&self.parts.names[part]);
+                self.fail(Fault::Late {
+                    stage,
+                    instance: self.context.instance,
+                    expired: late == Late::Expired,
+                });
+            }
+            (Ok(Flow::Done), None) => self.finish_job(),
+            (Ok(Flow::More), None) => self.open = true,
+            (Err(error), _) => {
                 let part = self.blame();
                 let stage = Arc::clone(&self.parts.names[part]);
                 self.fail(Fault::Stage {
@@ -376,7 +403,7 @@ where
 
     /// The running job has failed: its outcome travels on, or the executor fails.
     fn fail(&mut self, fault: Fault<E>) {
-        match P::fail(fault) {
+        match P::fail(&self.out.clock, fault) {
             Ok(outcome) => {
                 if let Err(outcome) = self.out.offer(outcome) {
                     self.out.late = Some(outcome);

@@ -163,7 +163,7 @@ fn boxed<R>(
     ends: Ends<Item, String, FailFast, Item, ringmill::Many, R>,
 ) -> (Mouth, Exit, Pipeline<String>)
 where
-    ringmill::Receiver<Item, String, R>: Iterator<Item = Item> + Send + 'static,
+    ringmill::Receiver<Item, String, FailFast, R>: Iterator<Item = Item> + Send + 'static,
 {
     (ends.0, Box::new(ends.1), ends.2)
 }

@@ -19,6 +19,9 @@ struct Counts {
     finished: AtomicU64,
     dropped: AtomicU64,
     discarded: AtomicU64,
+    failed: AtomicU64,
+    /// Whether the running job waits for room for its next result.
+    suspended: AtomicU64,
     /// Whether the stage's own code is on the stack, or was when it failed or panicked.
     inside: AtomicU64,
 }
@@ -39,6 +42,8 @@ impl Tally {
             finished: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            suspended: AtomicU64::new(0),
             inside: AtomicU64::new(0),
         })))
     }
@@ -53,6 +58,26 @@ impl Tally {
     #[inline]
     pub(crate) fn finish(&self) {
         add(&self.0.finished, 1);
+    }
+
+    /// A job that is over has failed.
+    pub(crate) fn fail(&self) {
+        add(&self.0.failed, 1);
+    }
+
+    /// The running job begins, or no longer has, to wait for room.
+    pub(crate) fn suspend(&self, is_suspended: bool) {
+        self.0.suspended.store(u64::from(is_suspended), Relaxed);
+    }
+
+    /// Which of its jobs the instance is inside, counted from 1.
+    pub(crate) fn inside(&self) -> Option<u64> {
+        // ORDERING: Acquire. The start of a job that is read as finished is read too.
+        // Pairs with: `add` (Release). Model: loom-tests/tests/lifecycle.rs::counters_add_up.
+        let finished = self.0.finished.load(Acquire);
+        let started = self.0.started.load(Relaxed);
+        let is_suspended = self.0.suspended.load(Relaxed) != 0;
+        (started != finished && !is_suspended).then_some(started)
     }
 
     /// A job was dropped without being started.
@@ -94,6 +119,8 @@ impl Tally {
         // Pairs with: `add` (Release). Model: loom-tests/tests/lifecycle.rs::counters_add_up.
         sum.discarded += self.0.discarded.load(Acquire);
         // ORDERING: Acquire, as above.
+        sum.failed += self.0.failed.load(Acquire);
+        // ORDERING: Acquire, as above.
         sum.finished += self.0.finished.load(Acquire);
         // ORDERING: Acquire, as above.
         sum.dropped += self.0.dropped.load(Acquire);
@@ -108,6 +135,7 @@ struct Sum {
     finished: u64,
     dropped: u64,
     discarded: u64,
+    failed: u64,
 }
 
 /// Where a stage's jobs come from, for counting.
@@ -143,6 +171,7 @@ impl StageTally {
             finished: sum.finished,
             dropped: sum.dropped,
             discarded: sum.discarded,
+            failed: sum.failed,
         }
     }
 }
@@ -169,6 +198,9 @@ pub struct StageCounters {
     /// Results that found no taker: all of a `discard` end, and those of running jobs that a stop let
     /// finish with no room for what came out.
     pub discarded: u64,
+    /// Jobs among the finished ones that failed here: by an error, a panic, or a deadline. Never more than
+    /// `finished`.
+    pub failed: u64,
 }
 
 /// The counters of all stages, first to last.
@@ -211,4 +243,6 @@ pub struct Running {
     pub stage: StdArc<str>,
     /// The instance, from 0.
     pub instance: usize,
+    /// Which of the instance's jobs it is, counted from 1.
+    pub job: u64,
 }

@@ -467,6 +467,27 @@ pub enum Fault<E> {
     },
 }
 
+impl<E> Fault<E> {
+    /// The fault of a panic that is no stage's: `what` panicked.
+    pub(crate) fn of_panic(what: &str, payload: Box<dyn Any + Send>) -> Self {
+        Self::of_stage_panic(Arc::from(what), 0, payload)
+    }
+
+    /// The fault of an instance's panic.
+    pub(crate) fn of_stage_panic(
+        stage: Arc<str>,
+        instance: usize,
+        payload: Box<dyn Any + Send>,
+    ) -> Self {
+        Self::Panicked {
+            stage,
+            instance,
+            message: panic_message(&*payload),
+            payload: Payload::new(payload),
+        }
+    }
+}
+
 /// A panic's payload, kept until somebody takes it.
 pub struct Payload(Mutex<Option<Box<dyn Any + Send>>>);
 

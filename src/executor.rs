@@ -1,10 +1,12 @@
 //! What the ends, the handles and the duties of one executor share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::counters::{Counters, Running, StageTally, Tally};
 use crate::error::Fault;
+use crate::hooks::Hooks;
 use crate::lifecycle::{Core, Lifecycle, Phase};
 use crate::placement::Placement;
 use crate::sync::{AcqRel, AtomicUsize, Relaxed};
@@ -17,6 +19,7 @@ pub(crate) struct Executor<E> {
     live: AtomicUsize,
     stages: OnceLock<Vec<StageTally>>,
     placement: OnceLock<Placement>,
+    hooks: OnceLock<Hooks<E>>,
 }
 
 impl<E> Executor<E> {
@@ -27,13 +30,28 @@ impl<E> Executor<E> {
             live: AtomicUsize::new(0),
             stages: OnceLock::new(),
             placement: OnceLock::new(),
+            hooks: OnceLock::new(),
         })
     }
 
     /// Says what there is, before anything runs.
-    pub(crate) fn set_up(&self, duties: usize, stages: Vec<StageTally>) {
+    pub(crate) fn set_up(&self, duties: usize, stages: Vec<StageTally>, hooks: Hooks<E>) {
         self.live.store(duties, Relaxed); // The threads that subtract are spawned after this.
         let _once = self.stages.set(stages);
+        let _once = self.hooks.set(hooks);
+    }
+
+    /// What the user wants to be told, once that is settled.
+    pub(crate) fn hooks(&self) -> Option<&Hooks<E>> {
+        self.hooks.get()
+    }
+
+    /// Tells the user what went wrong. A panic of the hook ends the executor.
+    pub(crate) fn tell(&self, fault: &Fault<E>) {
+        let Some(hooks) = self.hooks() else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hooks.faults(fault))) {
+            drop(self.set_fault(Fault::of_panic("the fault hook", payload)));
+        }
     }
 
     pub(crate) fn set_placement(&self, placement: Placement) {
@@ -48,19 +66,18 @@ impl<E> Executor<E> {
     pub(crate) fn running(&self) -> Vec<Running> {
         let stages = self.stages.get().map_or(&[][..], Vec::as_slice);
         let of_stage = |stage: &StageTally| {
-            let is_running = |tally: &Arc<Tally>| tally.is_running();
-            let running = stage
-                .instances
-                .iter()
-                .enumerate()
-                .filter(|(_, tally)| is_running(tally));
             let name = Arc::clone(&stage.name);
-            running
-                .map(move |(instance, _)| Running {
-                    stage: Arc::clone(&name),
+            let of_instance = move |(instance, tally): (usize, &Arc<Tally>)| {
+                let stage = Arc::clone(&name);
+                let job = tally.inside()?;
+                Some(Running {
+                    stage,
                     instance,
+                    job,
                 })
-                .collect::<Vec<_>>()
+            };
+            let tallies = stage.instances.iter().enumerate();
+            tallies.filter_map(of_instance).collect::<Vec<_>>()
         };
         stages.iter().flat_map(of_stage).collect()
     }
@@ -69,11 +86,17 @@ impl<E> Executor<E> {
         self.placement.get().cloned().unwrap_or_default()
     }
 
+    /// Tells the user what went wrong, and ends the executor with it.
+    pub(crate) fn fail(&self, fault: Fault<E>) {
+        self.tell(&fault);
+        drop(self.set_fault(fault));
+    }
+
     /// Ends the executor with this fault, if it is the first and the end has not come.
     ///
     /// # Errors
     /// The fault back, if it is not.
-    pub(crate) fn fail(&self, fault: Fault<E>) -> Result<(), Arc<Fault<E>>> {
+    pub(crate) fn set_fault(&self, fault: Fault<E>) -> Result<(), Arc<Fault<E>>> {
         let set = self.lifecycle.set_error(Arc::new(fault));
         // The loser may be ahead of the winner here, and must not go on either.
         if set.is_ok() || self.lifecycle.error().is_some() {

@@ -164,6 +164,7 @@ mod edge;
 mod error;
 mod event;
 mod executor;
+mod hooks;
 mod idle;
 mod lifecycle;
 mod lot;
@@ -190,7 +191,7 @@ pub use error::{
 pub use idle::{Idle, IdleStrategy, Step};
 pub use pipeline::{
     Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Sealed,
-    StillRunning,
+    StillRunning, Stuck, Watch,
 };
 pub use placement::{Placement, WorkerPlacement};
 pub use policy::{FailFast, Outcome, PerJob, Policy, Timed};

@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use crate::counters::{Source, StageTally};
 use crate::edge::{self, Call, InputPeek, OutputPeek, To};
+use crate::hooks::Hooks;
 use crate::lot::{Flags, HOLDS, Neighbour};
 use crate::pipeline::builder::Many;
 use crate::pool::board::{self, Batch};
@@ -352,7 +353,7 @@ impl<E> Executor<E> {
     /// An executor of so many duties, and nothing counted.
     pub fn new(duties: usize) -> Self {
         let executor = executor::Executor::new();
-        executor.set_up(duties, Vec::new());
+        executor.set_up(duties, Vec::new(), Hooks::default());
         Self(executor)
     }
 
@@ -364,7 +365,7 @@ impl<E> Executor<E> {
             source: Source::Rings(vec![crate::sync::Arc::clone(input.cursors())]),
             instances: tallies.iter().map(|t| StdArc::clone(&t.0)).collect(),
         };
-        executor.set_up(duties, vec![stage]);
+        executor.set_up(duties, vec![stage], Hooks::default());
         Self(executor)
     }
 
@@ -689,7 +690,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             }
             tallies.push(counted);
         }
-        executor.set_up(stations.len(), tallies);
+        executor.set_up(stations.len(), tallies, Hooks::default());
         let floor = StdArc::new(Floor {
             core: StdArc::clone(core),
             lot: StdArc::clone(&lot),

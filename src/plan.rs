@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use crate::affinity::{self, Pin, allowed_cores};
 use crate::counters::StageTally;
 use crate::edge::{Call, InputPeek, OutputPeek};
-use crate::error::{BuildError, Fault, Payload, PinError, into_message, panic_message};
+use crate::error::{BuildError, Fault, PinError, into_message};
 use crate::executor::Executor;
+use crate::hooks::Hooks;
 use crate::idle::{Idle, IdleStrategy};
 use crate::lifecycle::Core;
 use crate::lot::{BACKLOG, BOUND, Bell, Flags, Lot, Neighbour};
@@ -99,6 +100,7 @@ pub struct Plan<'env, E> {
     pub(crate) duties: Vec<DutyPlan<'env>>,
     pub(crate) edges: Vec<EdgePlan>,
     pub(crate) stages: Vec<StageTally>,
+    pub(crate) hooks: Hooks<E>,
     error: Option<BuildError>,
 }
 
@@ -224,6 +226,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             duties: Vec::new(),
             edges: vec![EdgePlan::default()],
             stages: Vec::new(),
+            hooks: Hooks::default(),
             error: None,
         }
     }
@@ -323,6 +326,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             duties,
             mut edges,
             stages,
+            hooks,
             ..
         } = self;
         let crew = Assignment::new(&config, &duties, &edges, caller.is_some());
@@ -332,7 +336,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             allowed_cores().len(),
         ));
         executor.core.set_lot(&lot);
-        executor.set_up(duties.len(), stages);
+        executor.set_up(duties.len(), stages, hooks);
 
         let mut table: Vec<_> = duties
             .iter()
@@ -455,7 +459,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             let body = move || {
                 // A deadline beyond the clock's end is none.
                 if !executor.wait(Instant::now().checked_add(time)) {
-                    drop(executor.fail(Fault::DeadlineExceeded { deadline: time }));
+                    executor.fail(Fault::DeadlineExceeded { deadline: time });
                 }
             };
             let spawned = spawn.spawn(builder, Box::new(body));
@@ -518,7 +522,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
 }
 
 /// Calls a hook of the user's; its panic is an error.
-fn guard<R>(hook: &'static str, call: impl FnOnce() -> R) -> Result<R, BuildError> {
+pub(crate) fn guard<R>(hook: &'static str, call: impl FnOnce() -> R) -> Result<R, BuildError> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| BuildError::Hook {
         hook,
         message: into_message(payload),
@@ -536,13 +540,23 @@ fn on_panic<E: Send + Sync + 'static>(
 ) -> Box<dyn Fn(Box<dyn std::any::Any + Send>)> {
     let executor = Arc::clone(executor);
     Box::new(move |payload| {
-        drop(executor.fail(Fault::Panicked {
-            stage: Arc::from("idle strategy"),
-            instance: 0,
-            message: panic_message(&*payload),
-            payload: Payload::new(payload),
-        }));
+        executor.fail(Fault::of_panic("idle strategy", payload));
     })
+}
+
+/// Lets a worker work, with what the user wants to be told of that.
+pub(crate) fn run<E>(worker: &mut Worker<'_, '_>, index: usize, executor: &Executor<E>) {
+    let tell = |what, hook: fn(&Hooks<E>, usize)| {
+        let Some(hooks) = executor.hooks() else {
+            return;
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(hooks, index))) {
+            executor.fail(Fault::of_panic(what, payload));
+        }
+    };
+    tell("the worker start hook", Hooks::worker_starts);
+    worker.run();
+    tell("the worker stop hook", Hooks::worker_stops);
 }
 
 /// What a worker's thread is given.
@@ -594,7 +608,7 @@ impl<E: Send + Sync + 'static> Body<'_, E> {
                     Worker::new(self.index, &self.floor, bound, self.helps, idle, panic);
                 let _heard = self.say_ready.send(Ok(pinned));
                 if self.hear_go.recv().is_ok() {
-                    worker.run();
+                    run(&mut worker, self.index, &self.executor);
                 }
             }
         }

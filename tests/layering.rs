@@ -33,9 +33,18 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("placement", 20, &[]),
     ("timing", 20, &[]),
     ("policy", 20, &["timing"]),
-    ("stage", 20, &["lifecycle", "counters", "timing"]),
+    (
+        "stage::*",
+        20,
+        &["lifecycle", "counters", "timing", "stage::*"],
+    ),
     ("edge::*", 20, &["lot", "lifecycle", "edge::*"]),
-    ("executor", 20, &["lifecycle", "counters", "placement"]),
+    ("hooks", 20, &["stage::*"]),
+    (
+        "executor",
+        20,
+        &["lifecycle", "counters", "placement", "hooks", "stage::*"],
+    ),
     // The loop.
     ("worker::pace", 30, &[]),
     ("worker::duty", 30, &["worker::pace"]),

@@ -12,10 +12,10 @@ use super::relay;
 use crate::affinity::Pin;
 use crate::counters::{Source, StageTally, Tally};
 use crate::edge::{Route, Rx, To, Tx};
-use crate::error::{BuildError, RingError, into_message};
+use crate::error::{BuildError, Fault, RingError, into_message};
 use crate::idle::Idle;
 use crate::pipeline::Handle;
-use crate::plan::{DutyPlan, Plan, Wiring};
+use crate::plan::{self, DutyPlan, Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};
@@ -229,14 +229,16 @@ where
                 rx.attach_siblings(wiring.siblings(number));
                 let stage = context.stage.to_string();
                 let ends = Ends { rx, tx, clock };
-                catch_unwind(AssertUnwindSafe(|| {
+                let duty = catch_unwind(AssertUnwindSafe(|| {
                     Duty::<In, S, E, P>::new(make, context, parts, ends, crew, executor)
                 }))
                 .map_err(|payload| BuildError::Init {
                     stage,
                     instance,
                     message: into_message(payload),
-                })
+                })?;
+                plan::guard("the instance start hook", || duty.tell_start())?;
+                Ok(duty)
             });
             plan.add_duty(DutyPlan {
                 stage: self.stage,
@@ -396,6 +398,42 @@ where
     /// an error of `start`.
     pub fn on_spawn(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.plan.config.on_spawn = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called by each worker before it begins to work, with its number; also by the calling thread in `run`. A panic in
+    /// this or one of the other hooks fails the executor.
+    pub fn on_worker_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.worker_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called by each worker when it has nothing to do any more.
+    pub fn on_worker_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.worker_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called when an instance's state has been built: at the start (where a panic is an error of `start`), and after
+    /// a panic in the per-job policy. Stages that are fused are one instance, and named like the first of them.
+    pub fn on_instance_start(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.instance_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called when an instance's state has been dropped, where the instance has had its last job or has panicked. Not
+    /// for a start that fails.
+    pub fn on_instance_stop(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.instance_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called with everything that goes wrong in a stage, by the worker to whom it happens: each error, panic and
+    /// missed deadline, in the per-job policy before the outcome goes out, in the policy fail fast also if another
+    /// was first. For logs and alarms; it should not wait. It need not keep anything: outcomes are received, and the
+    /// first fault is kept for [`Handle::err`].
+    pub fn on_fault(mut self, hook: impl Fn(&Fault<E>) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.fault = Some(Arc::new(hook));
         self
     }
 

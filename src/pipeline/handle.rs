@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::receiver::Receiver;
+use super::watch::Watch;
 use crate::counters::{Counters, Running};
 use crate::error::{Fault, JoinError};
 use crate::executor::Executor;
@@ -42,7 +43,7 @@ impl<E> Handle<E> {
     /// The error back, if another was first or the executor has finished.
     pub fn set_err(&self, error: E) -> Result<(), E> {
         self.0
-            .fail(Fault::Set(error))
+            .set_fault(Fault::Set(error))
             .map_err(|fault| match Arc::try_unwrap(fault) {
                 Ok(Fault::Set(error)) => error,
                 _ => unreachable!("the fault made above, and never shared"),
@@ -77,6 +78,18 @@ impl<E> Handle<E> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.lifecycle.is_finished()
+    }
+
+    /// Something that looks for instances stuck in a job.
+    #[must_use]
+    pub fn watch(&self) -> Watch<E> {
+        Watch::new(self.clone())
+    }
+
+    /// Whether there are jobs, in whatever stage: accepted, and not yet brought to an end.
+    #[must_use]
+    pub fn has_jobs(&self) -> bool {
+        self.counters().active() > 0
     }
 
     /// What the jobs of each stage are doing; adds up at every instant.
@@ -291,8 +304,9 @@ impl<E: Send + Sync + 'static, A> fmt::Debug for StillRunning<E, A> {
 impl<E: Send + Sync + 'static, A> fmt::Display for StillRunning<E, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "still running: {} jobs left", self.counters.active())?;
-        for Running { stage, instance } in &self.running {
-            write!(f, ", {stage}/{instance} inside one")?;
+        for running in &self.running {
+            let (stage, instance, job) = (&running.stage, running.instance, running.job);
+            write!(f, ", {stage}/{instance} inside its job {job}")?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub(crate) mod receiver;
 mod relay;
 pub(crate) mod run;
 pub(crate) mod start;
+pub(crate) mod watch;
 
 pub use builder::{Builder, Many, One};
 pub use dispatcher::Dispatcher;
@@ -21,3 +22,4 @@ pub use handle::{Handle, Pipeline, Report, StillRunning};
 pub use instances::Instances;
 pub use receiver::Receiver;
 pub use start::{Ends, Sealed};
+pub use watch::{Stuck, Watch};

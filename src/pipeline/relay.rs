@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::counters::Tally;
 use crate::edge::{Rx, Tx};
-use crate::error::{Fault, Payload, panic_message};
+use crate::error::Fault;
 use crate::executor::Executor;
 use crate::lot::{ENDED, HOLDS, LANE};
 use crate::plan::{Build, DutyPlan, Plan};
@@ -105,12 +105,7 @@ impl<T, E> Poll for Relay<'_, T, E> {
         // Only the key of a keyed stage behind, or a drop, is foreign code here.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.work(&mut jobs))) {
             jobs += 1;
-            drop(self.executor.fail(Fault::Panicked {
-                stage: Arc::from("relay"),
-                instance: 0,
-                message: panic_message(&*payload),
-                payload: Payload::new(payload),
-            }));
+            self.executor.fail(Fault::of_panic("relay", payload));
         }
         self.tx.publish();
         self.rx.release();

@@ -15,7 +15,7 @@ use crate::error::{RunError, keep_first};
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::lot::ENDED;
-use crate::plan::{CallerDuty, Plan, Spawn};
+use crate::plan::{self, CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
 use crate::sync::{AtomicUsize, Relaxed};
 use crate::timing::Clock;
@@ -123,7 +123,7 @@ where
         });
         let started = plan.start(&mut Scoped(scope), Some(duties), 0)?;
         if let Some(mut worker) = started.caller {
-            worker.run();
+            plan::run(&mut worker, 0, &executor);
         }
         Ok(())
     });

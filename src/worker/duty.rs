@@ -8,8 +8,7 @@ use std::sync::Arc;
 use super::pace::Pace;
 use crate::counters::Tally;
 use crate::edge::{Rx, Tx};
-use crate::error::Payload;
-use crate::error::{Fault, panic_message};
+use crate::error::Fault;
 use crate::executor::Executor;
 use crate::lifecycle::Core;
 use crate::lot::{ENDED, HAND, HOLDS, LANE};
@@ -361,6 +360,7 @@ where
                 return true;
             };
             *jobs += 1;
+            self.tally.suspend(false);
             let flow = stage.more(&mut Emit::<S::Out, E, P>(&mut self.out));
             self.after(flow);
         }
@@ -373,22 +373,30 @@ where
             (Ok(_), Some(late)) => {
                 let part = self.blame();
                 let stage = Arc::clone(&self.parts.names[part]);
-                self.fail(Fault::Late {
+                let instance = self.context.instance;
+                let expired = late == Late::Expired;
+                let fault = Fault::Late {
                     stage,
-                    instance: self.context.instance,
-                    expired: late == Late::Expired,
-                });
+                    instance,
+                    expired,
+                };
+                self.fail(part, fault);
             }
             (Ok(Flow::Done), None) => self.finish_job(),
-            (Ok(Flow::More), None) => self.open = true,
+            (Ok(Flow::More), None) => {
+                self.open = true;
+                self.tally.suspend(true);
+            }
             (Err(error), _) => {
                 let part = self.blame();
                 let stage = Arc::clone(&self.parts.names[part]);
-                self.fail(Fault::Stage {
+                let instance = self.context.instance;
+                let fault = Fault::Stage {
                     stage,
-                    instance: self.context.instance,
+                    instance,
                     error,
-                });
+                };
+                self.fail(part, fault);
             }
         }
     }
@@ -401,17 +409,19 @@ where
         self.ending = !self.out.is_ready() || !self.out.tx.end_job();
     }
 
-    /// The running job has failed: its outcome travels on, or the executor fails.
-    fn fail(&mut self, fault: Fault<E>) {
+    /// The running job has failed in this part: its outcome travels on, or the executor fails.
+    fn fail(&mut self, part: usize, fault: Fault<E>) {
+        self.executor.tell(&fault);
         match P::fail(&self.out.clock, fault) {
             Ok(outcome) => {
                 if let Err(outcome) = self.out.offer(outcome) {
                     self.out.late = Some(outcome);
                 }
             }
-            Err(fault) => drop(self.executor.fail(fault)),
+            Err(fault) => drop(self.executor.set_fault(fault)),
         }
         self.finish_job();
+        self.parts.tallies[part].fail();
     }
 
     /// Which part failed: the last one whose code was entered and not left. Settles the others' counts.
@@ -436,23 +446,14 @@ where
     fn panicked(&mut self, payload: Box<dyn Any + Send>) {
         let part = self.blame();
         let stage = Arc::clone(&self.parts.names[part]);
-        let instance = self.context.instance;
-        let message = panic_message(&*payload);
-        let payload = Payload::new(payload);
-        let fault = Fault::Panicked {
-            stage,
-            instance,
-            message,
-            payload,
-        };
-        let was_job = self.tally.is_running();
+        let fault = Fault::of_stage_panic(stage, self.context.instance, payload);
         self.poisoned = true;
-        if !was_job {
+        if !self.tally.is_running() {
             // A queued job, a held result or a state did, as it was dropped.
-            drop(self.executor.fail(fault));
+            self.executor.fail(fault);
             return;
         }
-        self.fail(fault);
+        self.fail(part, fault);
         if !self.executor.core.phase().drops_queued() {
             self.rebuild();
         }
@@ -461,19 +462,32 @@ where
     fn rebuild(&mut self) {
         let rebuilt = catch_unwind(AssertUnwindSafe(|| {
             drop(self.stage.take());
+            self.tell_stop();
             self.stage = Some((self.make)(&self.context, &self.parts.tallies));
+            self.tell_start();
         }));
         match rebuilt {
             Ok(()) => self.poisoned = false,
             Err(payload) => {
-                let fault = Fault::Panicked {
-                    stage: Arc::clone(&self.parts.names[0]),
-                    instance: self.context.instance,
-                    message: panic_message(&*payload),
-                    payload: Payload::new(payload),
-                };
-                drop(self.executor.fail(fault));
+                let stage = Arc::clone(&self.parts.names[0]);
+                let instance = self.context.instance;
+                self.executor
+                    .fail(Fault::of_stage_panic(stage, instance, payload));
             }
+        }
+    }
+
+    /// The instance's state is there.
+    pub(crate) fn tell_start(&self) {
+        if let Some(hooks) = self.executor.hooks() {
+            hooks.instance_starts(&self.context);
+        }
+    }
+
+    /// The instance's state is gone.
+    fn tell_stop(&self) {
+        if let Some(hooks) = self.executor.hooks() {
+            hooks.instance_stops(&self.context);
         }
     }
 
@@ -517,6 +531,8 @@ where
                 stage.end();
             }
             drop(stage);
+            self.ended = true; // Also if the hook panics.
+            self.tell_stop();
         }
         self.ended = true;
     }

@@ -163,6 +163,25 @@ pub enum BuildError {
         /// The stage.
         stage: String,
     },
+    /// `up_to` fewer instances than there are at least.
+    Limits {
+        /// The stage.
+        stage: String,
+        /// The least.
+        least: usize,
+        /// The most.
+        most: usize,
+    },
+    /// `by_load(0)`: as if every job that waits were one too many.
+    ZeroLoad {
+        /// The stage.
+        stage: String,
+    },
+    /// A keyed stage's number of instances cannot change: each key belongs to one of them.
+    KeyedAndScaled {
+        /// The stage.
+        stage: String,
+    },
     /// A name that is empty, taken, or holds a NUL, which no thread's name may.
     StageName {
         /// The name.
@@ -233,6 +252,20 @@ impl fmt::Display for BuildError {
                     "stage {stage:?} is both keyed and ordered; it can be one of them"
                 )
             }
+            Self::Limits { stage, least, most } => write!(
+                f,
+                "stage {stage:?} has from {least} up to {most} instances; the most must be at least the least"
+            ),
+            Self::ZeroLoad { stage } => write!(
+                f,
+                "stage {stage:?} is scaled by a load of 0 jobs an instance; it needs at least 1"
+            ),
+            Self::KeyedAndScaled { stage } => {
+                write!(
+                    f,
+                    "stage {stage:?} is keyed, and its number of instances is to change; it can be one of them"
+                )
+            }
             Self::StageName { name, problem } => write!(f, "stage name {name:?} {problem}"),
             Self::Core { who, error } => write!(f, "{who}: {error}"),
             Self::NoCores => f.write_str("an empty list of cores; name at least 1"),
@@ -266,6 +299,34 @@ impl Error for BuildError {
         }
     }
 }
+
+/// A number of instances that a stage cannot have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScaleError {
+    /// What was asked for.
+    pub instances: usize,
+    /// The least it can have.
+    pub least: usize,
+    /// The most.
+    pub most: usize,
+}
+
+impl fmt::Display for ScaleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instances,
+            least,
+            most,
+        } = self;
+        write!(
+            f,
+            "{instances} instances; the stage has from {least} up to {most}"
+        )
+    }
+}
+
+impl Error for ScaleError {}
 
 /// A dispatch that was refused. Gives the job back, whole.
 #[derive(Clone, Copy, PartialEq, Eq)]

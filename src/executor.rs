@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::hooks::Hooks;
 use crate::lifecycle::{Core, Lifecycle, Phase};
 use crate::placement::Placement;
+use crate::scale::Scale;
 use crate::sync::{AcqRel, AtomicUsize, Relaxed};
 
 /// The shared state of an executor whose stages fail with `E`.
@@ -20,6 +21,7 @@ pub(crate) struct Executor<E> {
     stages: OnceLock<Vec<StageTally>>,
     placement: OnceLock<Placement>,
     hooks: OnceLock<Hooks<E>>,
+    scales: OnceLock<Vec<Arc<Scale>>>,
 }
 
 impl<E> Executor<E> {
@@ -31,6 +33,7 @@ impl<E> Executor<E> {
             stages: OnceLock::new(),
             placement: OnceLock::new(),
             hooks: OnceLock::new(),
+            scales: OnceLock::new(),
         })
     }
 
@@ -52,6 +55,16 @@ impl<E> Executor<E> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hooks.faults(fault))) {
             drop(self.set_fault(Fault::of_panic("the fault hook", payload)));
         }
+    }
+
+    pub(crate) fn set_scales(&self, scales: Vec<Arc<Scale>>) {
+        let _once = self.scales.set(scales);
+    }
+
+    /// How many instances a stage has, where that changes.
+    pub(crate) fn scale(&self, stage: &str) -> Option<&Arc<Scale>> {
+        let mut scales = self.scales.get()?.iter();
+        scales.find(|scale| &*scale.stage == stage)
     }
 
     pub(crate) fn set_placement(&self, placement: Placement) {

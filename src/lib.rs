@@ -177,6 +177,7 @@ mod plan;
 mod policy;
 mod pool;
 pub mod ring;
+mod scale;
 pub mod stage;
 mod sync;
 mod timing;
@@ -186,12 +187,12 @@ pub use affinity::{Pin, allowed_cores};
 pub use counters::{Counters, Running, StageCounters};
 pub use error::{
     BuildError, Closed, DispatchAllError, DispatchError, Fault, Full, JobError, JoinError, Payload,
-    PinError, PushError, ReceiveTimeoutError, RingError, RunError, TryReceiveError,
+    PinError, PushError, ReceiveTimeoutError, RingError, RunError, ScaleError, TryReceiveError,
 };
 pub use idle::{Idle, IdleStrategy, Step};
 pub use pipeline::{
-    Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Sealed,
-    StillRunning, Stuck, Watch,
+    Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Scaling,
+    Sealed, StillRunning, Stuck, Watch,
 };
 pub use placement::{Placement, WorkerPlacement};
 pub use policy::{FailFast, Outcome, PerJob, Policy, Timed};

@@ -94,6 +94,11 @@ impl Core {
         }
     }
 
+    /// The executor's workers, once there are any.
+    pub(crate) fn lot(&self) -> Option<&StdArc<Lot>> {
+        self.lot.get()
+    }
+
     pub(crate) fn wake_everybody(&self) {
         light_fence(); // Who puts up the lot looks at the phase after it.
         if let Some(lot) = self.lot.get() {

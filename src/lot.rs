@@ -40,6 +40,12 @@ pub(crate) struct Lot {
     /// The one sleeper that looks after long polls, unless it has not seen any for long.
     watcher: AtomicUsize,
     berths: Box<[CachePadded<Berth>]>,
+    /// How many of the berths are workers'; the one behind them, if there is one, is the keeper's.
+    workers: usize,
+    /// Workers that have no thread.
+    absent: AtomicUsize,
+    /// How often the keeper was called.
+    calls: AtomicUsize,
     /// Berths from here on belong to workers that only poll duties bound to them.
     floating: usize,
     cores: usize,
@@ -71,8 +77,9 @@ pub(crate) struct Nap {
 }
 
 impl Lot {
-    /// Berths for `workers`, of which the first `floating` may help each other, on `cores` cores.
-    pub(crate) fn new(workers: usize, floating: usize, cores: usize) -> Self {
+    /// Berths for `workers`, of which the first `floating` may help each other, on `cores` cores; and for a keeper, if
+    /// there is to be one.
+    pub(crate) fn new(workers: usize, floating: usize, cores: usize, has_keeper: bool) -> Self {
         let berth = || {
             CachePadded::new(Berth {
                 event: Event::new(),
@@ -87,7 +94,12 @@ impl Lot {
             }),
             waking: AtomicUsize::new(0),
             watcher: AtomicUsize::new(NOBODY),
-            berths: (0..workers).map(|_| berth()).collect(),
+            berths: (0..workers + usize::from(has_keeper))
+                .map(|_| berth())
+                .collect(),
+            workers,
+            absent: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
             floating,
             cores,
         }
@@ -95,7 +107,44 @@ impl Lot {
 
     /// How many workers there are.
     pub(crate) fn len(&self) -> usize {
-        self.berths.len()
+        self.workers
+    }
+
+    /// The keeper's berth.
+    pub(crate) fn keeper(&self) -> usize {
+        self.workers
+    }
+
+    /// Has the keeper look after things, if there is one.
+    pub(crate) fn call_keeper(&self) {
+        if self.workers < self.berths.len() {
+            self.calls.fetch_add(1, Relaxed);
+            light_fence();
+            self.wake(self.workers);
+        }
+    }
+
+    /// How often that was.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Relaxed)
+    }
+
+    /// The keeper sleeps until it is called, at the latest until `deadline`, unless `ready` holds. It is none of the
+    /// sleepers who are counted: nobody has to look whether it sleeps.
+    pub(crate) fn sleep_keeper(&self, deadline: Option<Instant>, ready: impl FnOnce() -> bool) {
+        if self.berths[self.workers].event.sleep(deadline, ready) {
+            self.waking.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// A worker has no thread any more.
+    pub(crate) fn leave(&self) {
+        self.absent.fetch_add(1, Relaxed);
+    }
+
+    /// A worker has a thread again.
+    pub(crate) fn join(&self) {
+        self.absent.fetch_sub(1, Relaxed);
     }
 
     /// Marks the begin of a poll.
@@ -232,9 +281,8 @@ impl Lot {
 
     /// How many workers do not sleep.
     fn awake(&self) -> usize {
-        self.berths
-            .len()
-            .saturating_sub(self.sleepers.all.load(Relaxed))
+        let away = self.sleepers.all.load(Relaxed) + self.absent.load(Relaxed);
+        self.workers.saturating_sub(away)
     }
 
     /// Whether another worker would find a core to run on.
@@ -256,6 +304,7 @@ impl Lot {
 /// HOLDS     it has a result that found no room, or a job with results to come: it takes no new job
 /// HAND      it has claimed jobs of a shared input that it has not started
 /// ENDED     its input has ended and it will never be polled again
+/// DORMANT   it has no state and takes no jobs, until it is wanted again or its input ends
 /// the rest  while it holds: for which lane of its output
 /// ```
 pub(crate) struct Flags {
@@ -290,8 +339,9 @@ pub(crate) const HOLDS: usize = 2;
 pub(crate) const ENDED: usize = 4;
 pub(crate) const HAND: usize = 8;
 pub(crate) const BOUND: usize = 16;
+pub(crate) const DORMANT: usize = 32;
 /// Where the lane begins in the word.
-pub(crate) const LANE: u32 = 5;
+pub(crate) const LANE: u32 = 6;
 
 /// How one end of a ring calls the duties at its other end. Owned by who rings it.
 pub(crate) struct Bell {
@@ -383,7 +433,8 @@ impl Bell {
         let lot = &*self.lot;
         // Who has claimed a duty looks for more when it gives the claim back.
         let can_take = |duty: &&Neighbour| {
-            lot.is_asleep(duty.home()) && duty.word.load(Relaxed) & (CLAIMED | HOLDS | ENDED) == 0
+            lot.is_asleep(duty.home())
+                && duty.word.load(Relaxed) & (CLAIMED | HOLDS | ENDED | DORMANT) == 0
         };
         // Model: loom-tests/tests/event.rs::one_call_wakes_one.
         let mut takers = self.duties.iter().filter(can_take);

@@ -32,7 +32,7 @@ use crate::stage::{Context, Flow, Outlet, Stage, Token};
 use crate::sync::AtomicUsize;
 use crate::worker::Worker;
 use crate::worker::duty::{Crew, Duty, Ends, Parts, Poll, Polled};
-use crate::worker::floor::{Floor, Trials};
+use crate::worker::floor::{Floor, Staff, Trials};
 use crate::worker::station::Station as Place;
 use crate::{Dispatcher, FailFast, Fault, Handle, Idle, Receiver, RingError};
 use crate::{counters, event, executor, lifecycle, lot};
@@ -65,7 +65,7 @@ pub struct Lot(StdArc<lot::Lot>);
 
 impl Lot {
     pub fn new(workers: usize) -> Self {
-        Self(StdArc::new(lot::Lot::new(workers, workers, workers)))
+        Self(StdArc::new(lot::Lot::new(workers, workers, workers, false)))
     }
 
     pub fn sleep(&self, worker: usize, ready: impl FnOnce() -> bool) {
@@ -383,7 +383,7 @@ impl<E> Executor<E> {
 
     pub fn wait(&self) {
         assert!(
-            Handle::new(&self.0).wait(None),
+            self.0.wait(None),
             "a wait without a deadline came back early"
         );
     }
@@ -461,6 +461,7 @@ impl Station {
             always.clone(),
             always,
             1,
+            None,
         ))
     }
 
@@ -556,7 +557,12 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let stages = self.instances.len();
         let executor = executor::Executor::<E>::new();
         let core = &executor.core;
-        let lot = StdArc::new(lot::Lot::new(self.workers, self.workers, self.workers));
+        let lot = StdArc::new(lot::Lot::new(
+            self.workers,
+            self.workers,
+            self.workers,
+            false,
+        ));
         core.set_lot(&lot);
 
         let duties: Vec<Neighbour> = self.homes.iter().map(|&home| Flags::new(0, home)).collect();
@@ -680,13 +686,18 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                     StdArc::new(make),
                     context,
                     parts,
-                    Ends { rx, tx, clock: () },
+                    Ends {
+                        rx,
+                        tx,
+                        clock: (),
+                        share: None,
+                    },
                     StdArc::clone(&crew),
                     StdArc::clone(&executor),
                 );
                 let flags = Neighbour::clone(&duties[number]);
                 let duty = Some(Box::new(duty) as _);
-                stations.push(Place::new(flags, duty, input, output, threshold));
+                stations.push(Place::new(flags, duty, input, output, threshold, None));
             }
             tallies.push(counted);
         }
@@ -697,6 +708,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             epoch: std::time::Instant::now(),
             trials: Trials::new(),
             caller: None,
+            staff: Staff::new(self.workers, self.workers),
             afloat: AtomicUsize::new(stations.len()),
             floating: (0..stations.len()).rev().collect(),
             stations,
@@ -719,8 +731,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let idle = Idle::parking();
         let (tx, rx) = (mouth.pop().unwrap(), exit.pop().unwrap());
         let strategy = || idle.strategy(false);
-        let dispatcher = Dispatcher::new(tx, &executor, &idle, false, strategy(), attach_tx);
-        let receiver = Receiver::new(rx, &executor, &idle, false, strategy(), attach_rx);
+        let dispatcher = Dispatcher::new(tx, (), &executor, &idle, false, strategy(), attach_tx);
+        let receiver = Receiver::new(rx, (), &executor, &idle, false, strategy(), attach_rx);
         Ok(Assembly {
             dispatcher,
             receiver,
@@ -736,6 +748,7 @@ pub fn set_error<E: Copy>(handle: &Handle<E>) -> Option<E> {
     handle.err().map(|fault| match &*fault {
         Fault::Set(error) | Fault::Stage { error, .. } => *error,
         Fault::Panicked { stage, message, .. } => panic!("stage {stage} panicked: {message}"),
+        Fault::Late { .. } | Fault::DeadlineExceeded { .. } => panic!("there is no time in models"),
     })
 }
 

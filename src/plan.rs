@@ -1,9 +1,11 @@
 //! The untyped plan of an executor: its duties and edges, who is at home where, and the start.
 
+use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,13 +17,15 @@ use crate::executor::Executor;
 use crate::hooks::Hooks;
 use crate::idle::{Idle, IdleStrategy};
 use crate::lifecycle::Core;
-use crate::lot::{BACKLOG, BOUND, Bell, Flags, Lot, Neighbour};
+use crate::lot::{BACKLOG, BOUND, Bell, DORMANT, Flags, Lot, Neighbour};
 use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
+use crate::scale::Share;
 use crate::sync::AtomicUsize;
 use crate::timing::Timing;
 use crate::worker::duty::Poll;
-use crate::worker::floor::{Floor, Trials};
+use crate::worker::floor::{Floor, Staff, Trials};
+use crate::worker::keeper::{Keeper, Scaled};
 use crate::worker::station::{Floating, Station};
 use crate::worker::{Bound, Worker};
 
@@ -52,7 +56,16 @@ pub(crate) struct DutyPlan<'env> {
     pub(crate) capacity: usize,
     pub(crate) input_edge: usize,
     pub(crate) output_edge: usize,
+    /// Its part in the number of its stage's instances, where that changes.
+    pub(crate) share: Option<Share>,
     pub(crate) build: Build<'env>,
+}
+
+impl DutyPlan<'_> {
+    /// Whether it begins without a state.
+    fn is_dormant(&self) -> bool {
+        self.share.as_ref().is_some_and(|share| !share.is_wanted())
+    }
 }
 
 /// A duty of the calling thread, where `run` is used.
@@ -182,13 +195,18 @@ impl Wiring {
     }
 }
 
-/// Starts a thread, scoped or not.
+/// What the keeper's thread does; it may start more threads.
+pub(crate) type Keep<'env> = Box<dyn FnOnce(&dyn Spawn<'env>) + Send + 'env>;
+
+/// Starts threads, scoped or not.
 pub(crate) trait Spawn<'env> {
     fn spawn(
-        &mut self,
+        &self,
         builder: thread::Builder,
         body: Box<dyn FnOnce() + Send + 'env>,
     ) -> io::Result<()>;
+
+    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'env>) -> io::Result<()>;
 }
 
 /// An executor whose threads stand ready.
@@ -299,7 +317,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
     /// threads besides the workers will be busy.
     pub(crate) fn start<'own>(
         mut self,
-        spawn: &mut dyn Spawn<'env>,
+        spawn: &dyn Spawn<'env>,
         caller: Option<Vec<CallerDuty<'own>>>,
         outside: usize,
     ) -> Result<Started<'env, 'own>, BuildError> {
@@ -316,7 +334,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
 
     fn make<'own>(
         self,
-        spawn: &mut dyn Spawn<'env>,
+        spawn: &dyn Spawn<'env>,
         caller: Option<Vec<CallerDuty<'own>>>,
         outside: usize,
     ) -> Result<Started<'env, 'own>, BuildError> {
@@ -330,19 +348,32 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             ..
         } = self;
         let crew = Assignment::new(&config, &duties, &edges, caller.is_some());
+        let scaled = scaled(&duties, &stages);
+        let has_keeper = config.deadline.is_some() || !scaled.is_empty();
         let lot = Arc::new(Lot::new(
             crew.workers.len(),
             crew.floating,
             allowed_cores().len(),
+            has_keeper,
         ));
         executor.core.set_lot(&lot);
+        executor.set_scales(
+            scaled
+                .iter()
+                .map(|stage| Arc::clone(&stage.scale))
+                .collect(),
+        );
         executor.set_up(duties.len(), stages, hooks);
 
         let mut table: Vec<_> = duties
             .iter()
             .zip(&crew.homes)
             .map(|(duty, &home)| {
-                let word = if duty.core.is_some() { BOUND } else { 0 };
+                let word = match duty.core {
+                    Some(_) => BOUND,
+                    None if duty.is_dormant() => DORMANT,
+                    None => 0,
+                };
                 (Flags::new(word, home), duty.input_edge, duty.output_edge)
             })
             .collect();
@@ -386,6 +417,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 duty.input,
                 duty.output,
                 threshold,
+                duty.share,
             ));
         }
         floating.sort_by_key(|&(stage, _)| std::cmp::Reverse(stage));
@@ -394,6 +426,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             epoch: Instant::now(),
             trials: Trials::new(),
             caller: caller.is_some().then_some(0),
+            staff: Staff::new(crew.floating, crew.here),
             lot,
             stations,
             afloat: AtomicUsize::new(floating.len()),
@@ -415,59 +448,45 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             duties.into_iter().map(bind).collect::<Vec<_>>()
         });
         let wiring = Arc::new(wiring);
+        let recruits = Arc::new(Recruits {
+            floor: Arc::clone(&floor),
+            executor: Arc::clone(&executor),
+            names: crew
+                .workers
+                .iter()
+                .map(|plan| Arc::clone(&plan.name))
+                .collect(),
+            cores: crew.workers.iter().map(|plan| plan.core).collect(),
+            idle: config.idle.clone(),
+            is_crowded,
+            stack_size: config.stack_size,
+            on_spawn: config.on_spawn.clone(),
+        });
         let first_thread = usize::from(caller_bound.is_some());
         let mut ready = Vec::new();
         let mut go = Vec::new();
-        for (index, plan) in crew.workers.iter().enumerate().skip(first_thread) {
+        for (index, bound) in bound.into_iter().enumerate().skip(first_thread) {
+            if (crew.here..crew.floating).contains(&index) {
+                floor.lot.leave(); // The keeper hires it when there is something to do.
+                continue;
+            }
             let (say_ready, hear_ready) = mpsc::channel();
             let (say_go, hear_go) = mpsc::channel();
-            let body = Body {
-                index,
-                floor: Arc::clone(&floor),
+            let first = First {
                 wiring: Arc::clone(&wiring),
-                bound: std::mem::take(&mut bound[index]),
+                bound,
                 helps: index < crew.floating,
-                core: plan.core,
-                idle: config.idle.clone(),
-                is_crowded,
-                on_spawn: config.on_spawn.clone(),
-                executor: Arc::clone(&executor),
                 say_ready,
                 hear_go,
             };
-            let mut builder = thread::Builder::new().name(plan.name.to_string());
-            if let Some(bytes) = config.stack_size {
-                builder = builder.stack_size(bytes);
-            }
-            let spawned = spawn.spawn(builder, Box::new(move || body.run()));
-            spawned.map_err(|error| BuildError::Spawn {
-                thread: plan.name.to_string(),
-                error,
-            })?;
+            let begin = Arc::clone(&recruits);
+            let body = Box::new(move || begin.begin(index, first));
+            spawn
+                .spawn(recruits.thread(index), body)
+                .map_err(|error| recruits.refused(index, error))?;
             ready.push((index, hear_ready));
             go.push(say_go);
         }
-
-        // Last, so that its time begins when the others stand ready; it ends with the executor.
-        let keep = |spawn: &mut dyn Spawn<'env>| {
-            let Some(time) = config.deadline else {
-                return Ok(());
-            };
-            let executor = Arc::clone(&executor);
-            let name = "ringmill/clock".to_string();
-            let builder = thread::Builder::new().name(name.clone());
-            let body = move || {
-                // A deadline beyond the clock's end is none.
-                if !executor.wait(Instant::now().checked_add(time)) {
-                    executor.fail(Fault::DeadlineExceeded { deadline: time });
-                }
-            };
-            let spawned = spawn.spawn(builder, Box::new(body));
-            spawned.map_err(|error| BuildError::Spawn {
-                thread: name,
-                error,
-            })
-        };
 
         let mut workers = crew.workers;
         for (index, hear) in ready {
@@ -496,7 +515,36 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
         });
-        keep(spawn)?;
+        if has_keeper {
+            let deadline = config.deadline.and_then(|time| {
+                let executor = Arc::clone(&executor);
+                let give_up = move || executor.fail(Fault::DeadlineExceeded { deadline: time });
+                // A deadline beyond the clock's end is none.
+                Some((Instant::now().checked_add(time)?, Box::new(give_up) as _))
+            });
+            let ends = Arc::clone(&executor);
+            let keeper = Keeper {
+                floor: Arc::clone(&floor),
+                stages: scaled,
+                homes: crew.homes_range,
+                is_finished: Box::new(move || ends.lifecycle.is_finished()),
+                deadline,
+            };
+            let name = "ringmill/keeper".to_string();
+            let builder = thread::Builder::new().name(name.clone());
+            let keep = move |spawn: &dyn Spawn<'env>| {
+                keeper.run(&|worker| {
+                    let hire = Arc::clone(&recruits);
+                    let body = Box::new(move || hire.take_over(worker));
+                    spawn.spawn(recruits.thread(worker), body).is_ok()
+                });
+            };
+            let spawned = spawn.spawn_keeper(builder, Box::new(keep));
+            spawned.map_err(|error| BuildError::Spawn {
+                thread: name,
+                error,
+            })?;
+        }
         for say_go in go {
             let _gone = say_go.send(());
         }
@@ -559,58 +607,144 @@ pub(crate) fn run<E>(worker: &mut Worker<'_, '_>, index: usize, executor: &Execu
     tell("the worker stop hook", Hooks::worker_stops);
 }
 
-/// What a worker's thread is given.
-struct Body<'env, E> {
-    index: usize,
+/// The stages whose number of instances changes.
+fn scaled(duties: &[DutyPlan<'_>], stages: &[StageTally]) -> Vec<Scaled> {
+    let mut scaled: Vec<Scaled> = Vec::new();
+    for (number, duty) in duties.iter().enumerate() {
+        let Some(Share { scale, .. }) = &duty.share else {
+            continue;
+        };
+        match scaled
+            .last_mut()
+            .filter(|last| Arc::ptr_eq(&last.scale, scale))
+        {
+            Some(last) => last.duties.push(number),
+            None => scaled.push(Scaled {
+                scale: Arc::clone(scale),
+                duties: vec![number],
+                tallies: stages[duty.stage].instances.clone(),
+                high: 0,
+                low: 0,
+            }),
+        }
+    }
+    scaled
+}
+
+/// What the threads of workers are made of.
+struct Recruits<'env, E> {
     floor: Arc<Floor<'env>>,
+    executor: Arc<Executor<E>>,
+    /// By number of worker.
+    names: Vec<Arc<str>>,
+    cores: Vec<Option<usize>>,
+    idle: Idle,
+    is_crowded: bool,
+    stack_size: Option<usize>,
+    on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
+}
+
+/// What those that are there from the start are given besides.
+struct First<'env> {
     wiring: Arc<Wiring>,
     bound: Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>,
     helps: bool,
-    core: Option<usize>,
-    idle: Idle,
-    is_crowded: bool,
-    on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
-    executor: Arc<Executor<E>>,
     say_ready: mpsc::Sender<Result<Result<(), PinError>, BuildError>>,
     hear_go: mpsc::Receiver<()>,
 }
 
-impl<E: Send + Sync + 'static> Body<'_, E> {
-    fn run(self) {
-        let pinned = self.core.map_or(Ok(()), affinity::pin);
-        let made = guard("the spawn hook", || {
+impl<E: Send + Sync + 'static> Recruits<'_, E> {
+    fn thread(&self, index: usize) -> thread::Builder {
+        let builder = thread::Builder::new().name(self.names[index].to_string());
+        match self.stack_size {
+            Some(bytes) => builder.stack_size(bytes),
+            None => builder,
+        }
+    }
+
+    fn refused(&self, index: usize, error: io::Error) -> BuildError {
+        let thread = self.names[index].to_string();
+        BuildError::Spawn { thread, error }
+    }
+
+    /// What a new thread does first: whether it is pinned, and how it idles.
+    fn enter(
+        &self,
+        index: usize,
+    ) -> (
+        Result<(), PinError>,
+        Result<Box<dyn IdleStrategy>, BuildError>,
+    ) {
+        let pinned = self.cores[index].map_or(Ok(()), affinity::pin);
+        let idle = guard("the spawn hook", || {
             if let Some(on_spawn) = &self.on_spawn {
-                on_spawn(self.index);
+                on_spawn(index);
             }
         })
-        .and_then(|()| {
-            let idle = strategy(&self.idle, self.is_crowded)?;
-            let mut bound = Vec::new();
-            for (number, make) in self.bound {
-                let duty = make(&self.wiring, number)?;
-                bound.push(Bound {
-                    duty,
+        .and_then(|()| strategy(&self.idle, self.is_crowded));
+        (pinned, idle)
+    }
+
+    /// The thread of a worker that is there from the start.
+    fn begin(&self, index: usize, first: First<'_>) {
+        let First {
+            wiring,
+            bound,
+            helps,
+            say_ready,
+            hear_go,
+        } = first;
+        let (pinned, idle) = self.enter(index);
+        let made = idle.and_then(|idle| {
+            let bind = |(number, make): (usize, Maker<'_, _>)| {
+                Ok(Bound {
+                    duty: make(&wiring, number)?,
                     station: Some(number),
                     is_ready: None,
                     has_ended: false,
-                });
-            }
+                })
+            };
+            let mut bound = bound.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
             bound.reverse(); // Last stage first.
             Ok((idle, bound))
         });
-        drop(self.wiring);
+        drop(wiring);
         match made {
-            Err(error) => drop(self.say_ready.send(Err(error))),
+            Err(error) => drop(say_ready.send(Err(error))),
             Ok((idle, bound)) => {
                 // Made before it stands ready: afterwards nothing is allocated.
                 let panic = on_panic(&self.executor);
-                let mut worker =
-                    Worker::new(self.index, &self.floor, bound, self.helps, idle, panic);
-                let _heard = self.say_ready.send(Ok(pinned));
-                if self.hear_go.recv().is_ok() {
-                    run(&mut worker, self.index, &self.executor);
+                let mut worker = Worker::new(index, &self.floor, bound, helps, idle, panic);
+                let _heard = say_ready.send(Ok(pinned));
+                if hear_go.recv().is_ok() {
+                    run(&mut worker, index, &self.executor);
+                    self.leave(index);
                 }
             }
+        }
+    }
+
+    /// The thread of a worker that the keeper has hired. That it cannot be pinned any more is no reason to stop.
+    fn take_over(&self, index: usize) {
+        match self.enter(index).1 {
+            Ok(idle) => {
+                let panic = on_panic(&self.executor);
+                let mut worker = Worker::new(index, &self.floor, Vec::new(), true, idle, panic);
+                run(&mut worker, index, &self.executor);
+            }
+            Err(error) => {
+                let error: Box<dyn Any + Send> = Box::new(error.to_string());
+                self.executor
+                    .fail(Fault::of_panic("a worker's thread", error));
+            }
+        }
+        self.leave(index);
+    }
+
+    fn leave(&self, index: usize) {
+        if self.floor.staff.has_left(index) {
+            self.floor.lot.leave();
+            self.floor.lot.call_keeper();
         }
     }
 }
@@ -620,6 +754,9 @@ struct Assignment {
     workers: Vec<WorkerPlan>,
     /// How many of them poll floating duties; they come first.
     floating: usize,
+    /// How many of those have a thread from the start; and which of them duties may be at home at.
+    here: usize,
+    homes_range: Range<usize>,
     /// By number of duty.
     homes: Vec<usize>,
 }
@@ -661,8 +798,10 @@ impl Assignment {
     fn new(config: &Config, duties: &[DutyPlan<'_>], edges: &[EdgePlan], has_caller: bool) -> Self {
         let cores = allowed_cores();
         let pin_to = config.cores.as_deref().unwrap_or(cores);
+        let floats = |nth: &usize| duties[*nth].core.is_none();
+        let all = (0..duties.len()).filter(floats).count();
         let mut order: Vec<usize> = (0..duties.len())
-            .filter(|&nth| duties[nth].core.is_none())
+            .filter(|nth| floats(nth) && !duties[*nth].is_dormant())
             .collect();
         order.sort_by(|&a, &b| {
             let (a, b) = (&duties[a], &duties[b]);
@@ -670,7 +809,7 @@ impl Assignment {
             let right = b.instance * a.instances;
             left.cmp(&right).then(a.stage.cmp(&b.stage))
         });
-        let wanted = config.workers.unwrap_or(cores.len()).min(order.len());
+        let wanted = config.workers.unwrap_or(cores.len()).min(all);
         let floating = if has_caller { wanted.max(1) } else { wanted };
         let most = floating.min(cores.len());
         // A caller that is inside a job does not feed: it is a home only where others cannot do without it, and
@@ -682,7 +821,9 @@ impl Assignment {
         let is_home =
             !has_caller || most < 2 || order.len() >= most && !order.iter().any(is_shared);
         let first_home = usize::from(!is_home);
-        let homes_count = most - first_home;
+        let homes_range = first_home..most;
+        let homes_count = homes_range.len().min(order.len().max(1));
+        let here = floating.min(order.len().max(first_home + homes_count));
         let mut homes = vec![0; duties.len()];
         for (nth, &number) in order.iter().enumerate() {
             homes[number] = first_home + nth * homes_count / order.len();
@@ -718,6 +859,10 @@ impl Assignment {
             });
         }
         for (number, duty) in duties.iter().enumerate() {
+            if duty.is_dormant() {
+                homes[number] = workers.len(); // The keeper's.
+                continue;
+            }
             workers[homes[number]]
                 .duties
                 .push(format!("{}/{}", duty.name, duty.instance));
@@ -725,6 +870,8 @@ impl Assignment {
         Self {
             workers,
             floating,
+            here,
+            homes_range,
             homes,
         }
     }
@@ -741,17 +888,45 @@ fn thread_name(stage: &str, instance: usize) -> Arc<str> {
     Arc::from(format!("{}{suffix}", &stage[..end]))
 }
 
-/// Threads that live as long as they like.
-#[derive(Default)]
-struct Detached(Vec<JoinHandle<()>>);
+/// Threads that live as long as they like, until they are joined.
+#[derive(Clone, Default)]
+pub(crate) struct Detached(Arc<Mutex<Vec<JoinHandle<()>>>>);
+
+impl Detached {
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all of them are gone, also those that are started meanwhile.
+    pub(crate) fn join(&self) {
+        loop {
+            let Some(thread) = self.threads().pop() else {
+                return;
+            };
+            let _ended = thread.join(); // None of them panics.
+        }
+    }
+
+    fn push(&self, thread: JoinHandle<()>) {
+        let mut threads = self.threads();
+        threads.retain(|thread| !thread.is_finished()); // Those that were hired may be gone again.
+        threads.push(thread);
+    }
+}
 
 impl Spawn<'static> for Detached {
     fn spawn(
-        &mut self,
+        &self,
         builder: thread::Builder,
         body: Box<dyn FnOnce() + Send + 'static>,
     ) -> io::Result<()> {
-        self.0.push(builder.spawn(body)?);
+        self.push(builder.spawn(body)?);
+        Ok(())
+    }
+
+    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'static>) -> io::Result<()> {
+        let spawn = self.clone();
+        self.push(builder.spawn(move || keep(&spawn))?);
         Ok(())
     }
 }
@@ -761,14 +936,12 @@ impl<E: Send + Sync + 'static> Plan<'static, E> {
     pub(crate) fn start_detached(
         self,
         outside: usize,
-    ) -> Result<(Started<'static, 'static>, Vec<JoinHandle<()>>), BuildError> {
-        let mut threads = Detached::default();
-        match self.start(&mut threads, None, outside) {
-            Ok(started) => Ok((started, threads.0)),
+    ) -> Result<(Started<'static, 'static>, Detached), BuildError> {
+        let threads = Detached::default();
+        match self.start(&threads, None, outside) {
+            Ok(started) => Ok((started, threads)),
             Err(error) => {
-                for thread in threads.0 {
-                    let _ended = thread.join();
-                }
+                threads.join();
                 Err(error)
             }
         }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::instances::{Accepts, Instances, Routes};
+use super::instances::{Accepts, Any, Instances, Routes};
 use super::relay;
 use crate::affinity::Pin;
 use crate::counters::{Source, StageTally, Tally};
@@ -19,6 +19,7 @@ use crate::plan::{self, DutyPlan, Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};
+use crate::scale::{Scale, Share};
 use crate::stage::{Context, Stage, Then, Token};
 use crate::sync::Arc as RingArc;
 use crate::timing::{Clock, Due};
@@ -86,6 +87,7 @@ where
     capacity: usize,
     cores: Option<Vec<usize>>,
     window: Option<usize>,
+    scale: Option<Arc<Scale>>,
     types: PhantomData<fn() -> W>,
 }
 
@@ -215,6 +217,11 @@ where
                 instances,
                 token: Token::new(&plan.executor.core, due.as_ref()),
             };
+            let share = self.scale.as_ref().map(|scale| Share::new(scale, instance));
+            if let Some(share) = &share {
+                rx.set_scale(&share.scale);
+            }
+            let of_duty = share.clone();
             let parts = Parts {
                 names: self.names.clone(),
                 tallies,
@@ -228,7 +235,12 @@ where
                 rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
                 rx.attach_siblings(wiring.siblings(number));
                 let stage = context.stage.to_string();
-                let ends = Ends { rx, tx, clock };
+                let ends = Ends {
+                    rx,
+                    tx,
+                    clock,
+                    share: of_duty,
+                };
                 let duty = catch_unwind(AssertUnwindSafe(|| {
                     Duty::<In, S, E, P>::new(make, context, parts, ends, crew, executor)
                 }))
@@ -237,7 +249,9 @@ where
                     instance,
                     message: into_message(payload),
                 })?;
-                plan::guard("the instance start hook", || duty.tell_start())?;
+                if duty.is_live() {
+                    plan::guard("the instance start hook", || duty.tell_start())?;
+                }
                 Ok(duty)
             });
             plan.add_duty(DutyPlan {
@@ -254,6 +268,7 @@ where
                 capacity: self.capacity,
                 input_edge: self.edge,
                 output_edge: edge,
+                share,
                 build,
             });
         }
@@ -493,8 +508,7 @@ impl<X> Opened<X> {
     fn into_last<'env, In, S, E, P, W>(
         self,
         name: Arc<str>,
-        cores: Option<Vec<usize>>,
-        window: Option<usize>,
+        how: How,
         init: impl Fn(&Context) -> S + Send + Sync + 'env,
     ) -> Last<'env, In, S, E, P, W>
     where
@@ -508,6 +522,12 @@ impl<X> Opened<X> {
             edge,
             capacity,
         } = self;
+        let How {
+            cores,
+            window,
+            scale,
+            ..
+        } = how;
         Last {
             rxs,
             make: Arc::new(move |context: &Context, _tallies: &[Arc<Tally>]| init(context)),
@@ -518,9 +538,19 @@ impl<X> Opened<X> {
             capacity,
             cores,
             window,
+            scale,
             types: PhantomData,
         }
     }
+}
+
+/// What was said of a stage's instances, checked.
+struct How {
+    /// How many there may be.
+    count: usize,
+    cores: Option<Vec<usize>>,
+    window: Option<usize>,
+    scale: Option<Arc<Scale>>,
 }
 
 /// What the next stage, or the receivers, ask of the ring in front of them.
@@ -556,24 +586,12 @@ where
         K: Routes<'env, L::Out>,
     {
         let name = self.name(name.into());
-        let Instances {
-            count,
-            cores,
-            window,
-            key,
-            ..
-        } = instances;
-        let count = self.check_count(&name, count, window);
-        let route = key.route::<P::Item<L::Out>, _>(count, |item| P::peek(item));
-        if route.is_some() && window.is_some() {
-            self.plan.refuse(BuildError::KeyedAndOrdered {
-                stage: name.to_string(),
-            });
-        }
-        let window = window.filter(|_| route.is_none());
-        let (plan, mouth, opened) = self.open(&name, count, route);
+        let is_keyed = K::IS_KEYED;
+        let (how, key) = self.check(&name, instances, is_keyed);
+        let route = key.route::<P::Item<L::Out>, _>(how.count, |item| P::peek(item));
+        let (plan, mouth, opened) = self.open(&name, how.count, route);
         let capacity = opened.capacity;
-        let last = opened.into_last(name, cores, window, init);
+        let last = opened.into_last(name, how, init);
         Builder {
             plan,
             mouth,
@@ -596,16 +614,10 @@ where
         W: Accepts<S>,
     {
         let name = self.name("fold".to_string());
-        let Instances {
-            count,
-            cores,
-            window,
-            ..
-        } = instances;
-        let count = self.check_count(&name, count, window);
-        let (mut plan, mouth, opened) = self.open(&name, count, None);
+        let (how, Any) = self.check(&name, instances, false);
+        let (mut plan, mouth, opened) = self.open(&name, how.count, None);
         let last: Last<'env, P::Item<L::Out>, S, E, FailFast, W> =
-            opened.into_last(name, cores, window, init);
+            opened.into_last(name, how, init);
         last.end_nowhere(&mut plan);
         (plan, mouth)
     }
@@ -676,18 +688,47 @@ where
         Arc::from(name)
     }
 
-    fn check_count(&mut self, name: &Arc<str>, count: usize, window: Option<usize>) -> usize {
+    /// Checks what is said of a stage's instances; the rest is what can be built where `start` will say what is wrong.
+    fn check<W, K>(
+        &mut self,
+        name: &Arc<str>,
+        instances: Instances<W, K>,
+        is_keyed: bool,
+    ) -> (How, K) {
+        let Instances {
+            count,
+            cores,
+            window,
+            most,
+            load,
+            key,
+            ..
+        } = instances;
+        let stage = name.to_string();
+        let least = count.max(1);
         if count == 0 {
-            self.plan.refuse(BuildError::ZeroInstances {
-                stage: name.to_string(),
-            });
+            self.plan.refuse(BuildError::ZeroInstances { stage });
+        } else if window == Some(0) {
+            self.plan.refuse(BuildError::ZeroWindow { stage });
+        } else if is_keyed && window.is_some() {
+            self.plan.refuse(BuildError::KeyedAndOrdered { stage });
+        } else if is_keyed && most.is_some() {
+            self.plan.refuse(BuildError::KeyedAndScaled { stage });
+        } else if load == Some(0) {
+            self.plan.refuse(BuildError::ZeroLoad { stage });
+        } else if let Some(most) = most.filter(|&most| most < least) {
+            let refused = BuildError::Limits { stage, least, most };
+            self.plan.refuse(refused);
         }
-        if window == Some(0) {
-            self.plan.refuse(BuildError::ZeroWindow {
-                stage: name.to_string(),
-            });
-        }
-        count.max(1)
+        let most = most.map(|most| most.max(least)).filter(|_| !is_keyed);
+        let scale = most.map(|most| Scale::new(name, least, most, load.unwrap_or(0)));
+        let how = How {
+            count: most.unwrap_or(least),
+            cores,
+            window: window.filter(|_| !is_keyed),
+            scale,
+        };
+        (how, key)
     }
 }
 
@@ -736,6 +777,7 @@ where
             edge,
             cores,
             window,
+            scale,
             ..
         } = last;
         for (of_instance, tally) in tallies.iter_mut().zip(added) {
@@ -764,6 +806,7 @@ where
             capacity: last.capacity,
             cores,
             window,
+            scale,
             types: PhantomData,
         };
         Builder {

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::receiver::Receiver;
+use super::scaling::Scaling;
 use super::watch::Watch;
 use crate::counters::{Counters, Running};
 use crate::error::{Fault, JoinError};
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::placement::Placement;
+use crate::plan::Detached;
 use crate::policy::Policy;
 use crate::stage::Token;
 use crate::worker::is_inside;
@@ -80,6 +81,14 @@ impl<E> Handle<E> {
         self.0.lifecycle.is_finished()
     }
 
+    /// The number of instances of the stage of this name, if it was built to change; `None` otherwise, and before the
+    /// start.
+    #[must_use]
+    pub fn scaling(&self, stage: &str) -> Option<Scaling<E>> {
+        let scale = self.0.scale(stage)?;
+        Some(Scaling::new(self.clone(), scale))
+    }
+
     /// Something that looks for instances stuck in a job.
     #[must_use]
     pub fn watch(&self) -> Watch<E> {
@@ -116,13 +125,14 @@ impl<E> Handle<E> {
 
     pub(crate) fn report<A>(
         &self,
-        states: &Mutex<Vec<Option<A>>>,
+        states: &Mutex<Vec<(usize, A)>>,
     ) -> Result<Report<A>, JoinError<E>> {
         if let Some(fault) = self.err() {
             return Err(JoinError::Failed(fault));
         }
         let mut states = states.lock().unwrap_or_else(PoisonError::into_inner);
-        let states = states.drain(..).flatten().collect();
+        states.sort_by_key(|&(instance, _)| instance); // Stable: an instance may have had several.
+        let states = states.drain(..).map(|(_, state)| state).collect();
         Ok(Report {
             counters: self.counters(),
             placement: self.placement(),
@@ -146,6 +156,9 @@ impl<E> fmt::Debug for Handle<E> {
     }
 }
 
+/// The states of a `fold` end that have ended, each with its instance.
+pub(crate) type States<A> = Arc<Mutex<Vec<(usize, A)>>>;
+
 /// What an executor did, once it has finished without failing.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -154,7 +167,7 @@ pub struct Report<A = ()> {
     pub counters: Counters,
     /// Which worker ran where.
     pub placement: Placement,
-    /// The states of a `fold` end, by instance.
+    /// The states of a `fold` end, by instance; one that came and went has left one for each time.
     pub states: Vec<A>,
 }
 
@@ -165,8 +178,8 @@ pub struct Report<A = ()> {
 #[must_use = "dropping the pipeline stops it"]
 pub struct Pipeline<E: Send + Sync + 'static, A = ()> {
     handle: Handle<E>,
-    threads: Vec<JoinHandle<()>>,
-    states: Arc<Mutex<Vec<Option<A>>>>,
+    threads: Option<Detached>,
+    states: States<A>,
 }
 
 impl<E: Send + Sync + 'static> Pipeline<E> {
@@ -185,14 +198,10 @@ impl<E: Send + Sync + 'static, A> std::ops::Deref for Pipeline<E, A> {
 }
 
 impl<E: Send + Sync + 'static, A> Pipeline<E, A> {
-    pub(crate) fn new(
-        handle: Handle<E>,
-        threads: Vec<JoinHandle<()>>,
-        states: Arc<Mutex<Vec<Option<A>>>>,
-    ) -> Self {
+    pub(crate) fn new(handle: Handle<E>, threads: Detached, states: States<A>) -> Self {
         Self {
             handle,
-            threads,
+            threads: Some(threads),
             states,
         }
     }
@@ -256,15 +265,15 @@ impl<E: Send + Sync + 'static, A> Pipeline<E, A> {
     }
 
     fn join_threads(&mut self) {
-        for thread in self.threads.drain(..) {
-            let _ended = thread.join(); // A worker's thread does not panic.
+        if let Some(threads) = self.threads.take() {
+            threads.join();
         }
     }
 }
 
 impl<E: Send + Sync + 'static, A> Drop for Pipeline<E, A> {
     fn drop(&mut self) {
-        if self.threads.is_empty() {
+        if self.threads.is_none() {
             return;
         }
         self.handle.stop();

@@ -13,6 +13,7 @@ pub(crate) mod instances;
 pub(crate) mod receiver;
 mod relay;
 pub(crate) mod run;
+pub(crate) mod scaling;
 pub(crate) mod start;
 pub(crate) mod watch;
 
@@ -21,5 +22,6 @@ pub use dispatcher::Dispatcher;
 pub use handle::{Handle, Pipeline, Report, StillRunning};
 pub use instances::Instances;
 pub use receiver::Receiver;
+pub use scaling::Scaling;
 pub use start::{Ends, Sealed};
 pub use watch::{Stuck, Watch};

@@ -50,6 +50,7 @@ pub(crate) fn add<'env, T, E>(
         capacity,
         input_edge: from,
         output_edge: to,
+        share: None,
         build: Build::Floating(Box::new(move |wiring, _| {
             let mut relay = Relay {
                 rx,

@@ -15,7 +15,7 @@ use crate::error::{RunError, keep_first};
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::lot::ENDED;
-use crate::plan::{self, CallerDuty, Plan, Spawn};
+use crate::plan::{self, CallerDuty, Keep, Plan, Spawn};
 use crate::policy::Policy;
 use crate::sync::{AtomicUsize, Relaxed};
 use crate::timing::Clock;
@@ -33,15 +33,22 @@ pub(crate) struct Collect<T, F> {
 }
 
 /// Threads that end before the call does.
+#[derive(Clone, Copy)]
 struct Scoped<'scope, 'env>(&'scope thread::Scope<'scope, 'env>);
 
 impl<'scope, 'plan: 'scope> Spawn<'plan> for Scoped<'scope, '_> {
     fn spawn(
-        &mut self,
+        &self,
         builder: thread::Builder,
         body: Box<dyn FnOnce() + Send + 'plan>,
     ) -> io::Result<()> {
         builder.spawn_scoped(self.0, body).map(drop)
+    }
+
+    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'plan>) -> io::Result<()> {
+        let Self(scope) = *self;
+        let body = move || keep(&Scoped(scope));
+        builder.spawn_scoped(scope, body).map(drop)
     }
 }
 
@@ -53,7 +60,7 @@ pub(crate) fn run<'plan, J, E, P, T, F, A>(
     mouth: Option<Tx<'plan, P::Item<J>>>,
     jobs: impl IntoIterator<Item = J>,
     collect: Option<Collect<T, F>>,
-    states: &Mutex<Vec<Option<A>>>,
+    states: &Mutex<Vec<(usize, A)>>,
 ) -> Result<Report<A>, RunError<E>>
 where
     J: Send + 'plan,
@@ -121,7 +128,7 @@ where
                 })
             }),
         });
-        let started = plan.start(&mut Scoped(scope), Some(duties), 0)?;
+        let started = plan.start(&Scoped(scope), Some(duties), 0)?;
         if let Some(mut worker) = started.caller {
             plan::run(&mut worker, 0, &executor);
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::{Builder, Last, Many, One, Wanted, connect};
 use super::dispatcher::Dispatcher;
-use super::handle::{Handle, Pipeline, Report};
+use super::handle::{Handle, Pipeline, Report, States};
 use super::instances::{Accepts, Any, Instances};
 use super::receiver::Receiver;
 use super::run::{self, Collect};
@@ -198,7 +198,7 @@ where
         I: Fn(&Context) -> A + Send + Sync + 'env,
         F: Fn(&mut A, P::Given<S::Out>) + Clone + Send + Sync + 'env,
     {
-        let states: Arc<Mutex<Vec<Option<A>>>> = Arc::default();
+        let states: States<A> = Arc::default();
         let slots = Arc::clone(&states);
         let clock = P::clock(|| Clock::new(&self.plan.config.timing));
         let init = move |context: &Context| Fold {
@@ -239,7 +239,7 @@ pub struct Fold<A, F, X, E, P: Policy<E>> {
     state: Option<A>,
     fold: F,
     clock: P::Clock,
-    slots: Arc<Mutex<Vec<Option<A>>>>,
+    slots: States<A>,
     instance: usize,
     types: PhantomData<fn(X, E)>,
 }
@@ -269,10 +269,7 @@ where
 
     fn end(&mut self) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() <= self.instance {
-            slots.resize_with(self.instance + 1, || None);
-        }
-        slots[self.instance] = self.state.take();
+        slots.extend(self.state.take().map(|state| (self.instance, state)));
     }
 }
 
@@ -285,7 +282,7 @@ where
 {
     plan: Plan<'env, E>,
     mouth: Option<Tx<'env, P::Item<J>>>,
-    states: Arc<Mutex<Vec<Option<A>>>>,
+    states: States<A>,
     types: PhantomData<D>,
 }
 

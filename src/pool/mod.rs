@@ -13,7 +13,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use crate::affinity::{Pin, allowed_cores};
 use crate::edge::{Call, InputPeek, To, Tx};
@@ -23,7 +22,7 @@ use crate::idle::Idle;
 use crate::lifecycle::{Core, Phase};
 use crate::lot::{Bell, ENDED};
 use crate::placement::Placement;
-use crate::plan::{Build, DutyPlan, Plan};
+use crate::plan::{Build, Detached, DutyPlan, Plan};
 use crate::worker::duty::{Poll, Polled};
 use crate::worker::is_inside;
 use batch::{ForEach, Map};
@@ -48,7 +47,8 @@ pub struct Pool {
     board: Arc<Board>,
     /// Calls workers; `None` where the caller is the only one.
     bell: Option<Bell>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Detached,
+    helpers: usize,
 }
 
 impl Pool {
@@ -60,7 +60,7 @@ impl Pool {
     /// How many threads work at a batch, its caller included.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.threads.len() + 1
+        self.helpers + 1
     }
 
     /// `f` of every item, in order. Returns when all of them are done.
@@ -161,9 +161,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.executor.core.advance(Phase::Closed);
         if !is_inside(&self.executor.core) {
-            for thread in self.threads.drain(..) {
-                let _ended = thread.join(); // A worker's thread does not panic.
-            }
+            self.threads.join();
         }
     }
 }
@@ -255,6 +253,7 @@ impl PoolBuilder {
                 capacity: usize::MAX,
                 input_edge: 0,
                 output_edge: behind,
+                share: None,
                 build: Build::Floating(Box::new(move |wiring, number| {
                     let others = wiring.siblings(number);
                     Ok(Box::new(Help {
@@ -276,6 +275,7 @@ impl PoolBuilder {
             board,
             bell,
             threads,
+            helpers,
         })
     }
 }

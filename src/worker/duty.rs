@@ -11,8 +11,9 @@ use crate::edge::{Rx, Tx};
 use crate::error::Fault;
 use crate::executor::Executor;
 use crate::lifecycle::Core;
-use crate::lot::{ENDED, HAND, HOLDS, LANE};
+use crate::lot::{DORMANT, ENDED, HAND, HOLDS, LANE};
 use crate::policy::{Opened, Policy};
+use crate::scale::Share;
 use crate::stage::{Context, Flow, Outlet, Stage};
 use crate::sync::{AcqRel, AtomicUsize};
 use crate::timing::Late;
@@ -65,6 +66,8 @@ pub(crate) struct Ends<'env, X, Y, C> {
     pub(crate) rx: Rx<X>,
     pub(crate) tx: Tx<'env, Y>,
     pub(crate) clock: C,
+    /// The instance's part in the number of its stage's instances, where that changes.
+    pub(crate) share: Option<Share>,
 }
 
 /// Builds an instance's state; again after a panic in the per-job policy.
@@ -94,6 +97,9 @@ where
     /// A panic left the stage's state as it was.
     poisoned: bool,
     ended: bool,
+    /// Its part in the number of its stage's instances, where that changes, and whether it has no state.
+    share: Option<Share>,
+    dormant: bool,
     pace: Pace,
     crew: Arc<Crew>,
     executor: Arc<Executor<E>>,
@@ -270,8 +276,17 @@ where
         crew: Arc<Crew>,
         executor: Arc<Executor<E>>,
     ) -> Self {
-        let Ends { rx, tx, clock } = ends;
-        let stage = Some(make(&context, &parts.tallies));
+        let Ends {
+            rx,
+            tx,
+            clock,
+            share,
+        } = ends;
+        let dormant = share.as_ref().is_some_and(|share| !share.is_wanted());
+        let stage = (!dormant).then(|| make(&context, &parts.tallies));
+        if let Some(share) = share.as_ref().filter(|_| !dormant) {
+            share.scale.joined();
+        }
         let first = Arc::clone(&parts.tallies[0]);
         let tally = Arc::clone(&parts.tallies[parts.tallies.len() - 1]);
         Self {
@@ -291,6 +306,8 @@ where
             ending: false,
             poisoned: false,
             ended: false,
+            share,
+            dormant,
             pace: Pace::new(),
             crew,
             executor,
@@ -303,6 +320,9 @@ where
         self.rx.close_mouth(phase);
         if phase.drops_queued() {
             return self.abandon(jobs);
+        }
+        if self.share.is_some() && !self.lives(jobs) {
+            return;
         }
         if !self.resume(jobs) {
             return;
@@ -333,6 +353,27 @@ where
         if *jobs == 0 && self.rx.is_ended() {
             self.end();
         }
+    }
+
+    /// Begins or ends to live, if that is wanted. Whether it lives, and did before.
+    #[inline(never)]
+    fn lives(&mut self, jobs: &mut usize) -> bool {
+        let is_wanted = self.share.as_ref().is_none_or(Share::is_wanted);
+        if self.dormant && self.rx.is_ended() {
+            self.end();
+        } else if self.dormant {
+            if self.share.as_ref().is_some_and(Share::is_called) {
+                self.build();
+                *jobs += 1;
+            }
+        } else if !is_wanted && self.is_settled() && self.rx.in_hand() == 0 {
+            self.dormant = true;
+            *jobs += 1;
+            self.retire();
+        } else {
+            return true;
+        }
+        false
     }
 
     /// Whether a new job may be taken.
@@ -459,22 +500,47 @@ where
         }
     }
 
+    /// After a panic, which may be in the old state's drop too.
     fn rebuild(&mut self) {
-        let rebuilt = catch_unwind(AssertUnwindSafe(|| {
+        let gone = catch_unwind(AssertUnwindSafe(|| {
             drop(self.stage.take());
             self.tell_stop();
+        }));
+        match gone {
+            Ok(()) => self.build(),
+            Err(payload) => self.fail_state(payload),
+        }
+    }
+
+    /// Builds the state; without one the executor fails.
+    fn build(&mut self) {
+        let built = catch_unwind(AssertUnwindSafe(|| {
             self.stage = Some((self.make)(&self.context, &self.parts.tallies));
             self.tell_start();
         }));
-        match rebuilt {
-            Ok(()) => self.poisoned = false,
-            Err(payload) => {
-                let stage = Arc::clone(&self.parts.names[0]);
-                let instance = self.context.instance;
-                self.executor
-                    .fail(Fault::of_stage_panic(stage, instance, payload));
+        match built {
+            Ok(()) => {
+                self.poisoned = false;
+                if let Some(share) = &self.share
+                    && self.dormant
+                {
+                    self.dormant = false;
+                    share.scale.joined();
+                }
             }
+            Err(payload) => self.fail_state(payload),
         }
+    }
+
+    fn fail_state(&self, payload: Box<dyn Any + Send>) {
+        let stage = Arc::clone(&self.parts.names[0]);
+        let fault = Fault::of_stage_panic(stage, self.context.instance, payload);
+        self.executor.fail(fault);
+    }
+
+    /// Whether it begins with a state.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.dormant
     }
 
     /// The instance's state is there.
@@ -525,21 +591,33 @@ where
     /// The input has ended: so does this instance, and with the last one the next stage's input.
     #[cold]
     fn end(&mut self) {
-        if let Some(mut stage) = self.stage.take() {
-            if !self.poisoned {
-                self.poisoned = true;
-                stage.end();
-            }
-            drop(stage);
-            self.ended = true; // Also if the hook panics.
-            self.tell_stop();
+        self.ended = true; // Whatever the state does on its way out.
+        self.retire();
+    }
+
+    /// Ends the state, if there is one.
+    #[cold]
+    fn retire(&mut self) {
+        let Some(mut stage) = self.stage.take() else {
+            return;
+        };
+        if !self.poisoned {
+            self.poisoned = true;
+            stage.end();
         }
-        self.ended = true;
+        drop(stage);
+        if let Some(share) = &self.share {
+            share.scale.left();
+        }
+        self.tell_stop();
     }
 
     fn word(&self) -> usize {
         if self.ended {
             return ENDED;
+        }
+        if self.dormant {
+            return DORMANT;
         }
         let hand = if self.rx.in_hand() > 0 { HAND } else { 0 };
         if self.is_settled() {

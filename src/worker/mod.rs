@@ -3,6 +3,7 @@
 
 pub(crate) mod duty;
 pub(crate) mod floor;
+pub(crate) mod keeper;
 pub(crate) mod pace;
 pub(crate) mod station;
 mod trial;
@@ -16,10 +17,10 @@ use std::time::Instant;
 use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Core;
-use crate::lot::{ENDED, LONG_POLL, Nap};
-use crate::sync::{AcqRel, IS_MODEL};
+use crate::lot::{DORMANT, ENDED, LONG_POLL, Nap};
+use crate::sync::IS_MODEL;
 use duty::Poll;
-use floor::Floor;
+use floor::{DISMISSED, Floor};
 use station::Station;
 use trial::{Trial, is_late};
 
@@ -51,6 +52,8 @@ pub(crate) struct Worker<'env, 'own> {
     /// Floating duties that are natives here, last stage first, then those that were ever adopted. Some of
     /// either may be at home elsewhere at the moment.
     home: Vec<Resident>,
+    /// As of how many moves that list is complete.
+    moves: usize,
     /// Whether this worker helps others with theirs.
     helps: bool,
     idle: Box<dyn IdleStrategy>,
@@ -116,13 +119,14 @@ impl<'env, 'own> Worker<'env, 'own> {
             .filter(|&&number| floor.stations[number].native == index);
         let mut home = Vec::with_capacity(floor.floating.len()); // `run` allocates nothing.
         home.extend(natives.map(|&number| Resident { number, quiet: 0 }));
-        let seen = vec![(0, Instant::now()); floor.lot.len()];
+        let seen = vec![(0, Instant::now()); floor.lot.len() + 1]; // And the keeper, who is in no poll.
         INSIDE.with(|inside| inside.borrow_mut().reserve(1)); // `run` allocates nothing.
         Self {
             index,
             floor: Arc::clone(floor),
             bound,
             home,
+            moves: 0,
             helps,
             idle,
             nap: Nap::default(),
@@ -141,6 +145,9 @@ impl<'env, 'own> Worker<'env, 'own> {
         let _inside = Inside::enter(&core);
         loop {
             self.is_light = true;
+            if self.moves != self.floor.trials.moves() {
+                self.settle();
+            }
             let mut jobs = self.sweep();
             if self.is_light && self.helps {
                 self.light = self.light.wrapping_add(1);
@@ -155,9 +162,21 @@ impl<'env, 'own> Worker<'env, 'own> {
                 self.guard(|idle| idle.reset());
                 self.looks = LOOKS;
             } else if self.is_over() {
-                break;
+                return self.trial.close(&self.floor);
             } else {
                 self.rest();
+            }
+        }
+    }
+
+    /// Takes in the duties that have been given a home here by others.
+    #[cold]
+    fn settle(&mut self) {
+        self.moves = self.floor.trials.moves();
+        for &number in &self.floor.floating {
+            let is_new = || !self.home.iter().any(|resident| resident.number == number);
+            if self.floor.stations[number].home() == self.index && is_new() {
+                self.home.push(Resident { number, quiet: 0 });
             }
         }
     }
@@ -185,7 +204,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         let Resident { number, quiet } = &mut self.home[nth];
         let number = *number;
         let station = &self.floor.stations[number];
-        if station.native != self.index {
+        if station.native != self.index && !station.is_kept() {
             let is_quiet = station.backlog() < station.threshold / 2;
             *quiet = if is_quiet { *quiet + 1 } else { 0 };
             if *quiet > QUIET {
@@ -256,11 +275,9 @@ impl<'env, 'own> Worker<'env, 'own> {
         let Some(polled) = polled else { return 0 };
         self.is_light &= polled.is_light;
         if polled.word & ENDED != 0 {
-            // ORDERING: AcqRel. Who sees that all have ended sees what each did.
-            // Pairs with: `Floor::is_all_done` (Acquire). Model: loom-tests/tests/lifecycle.rs.
-            if floor.afloat.fetch_sub(1, AcqRel) == 1 {
-                floor.lot.wake_all();
-            }
+            floor.count_end(&polled);
+        } else if polled.word & DORMANT != 0 {
+            floor.lot.call_keeper(); // It is the home of those.
         } else if station.home() != self.index {
             self.call_home(station);
         }
@@ -268,8 +285,11 @@ impl<'env, 'own> Worker<'env, 'own> {
     }
 
     /// Helps with one duty of another worker, if it is worth it: adopts it if its backlog is long, polls it
-    /// once if its home is held up.
+    /// once if its home is held up. Not when it should leave.
     fn help(&mut self) -> usize {
+        if self.floor.staff.is(self.index, DISMISSED) {
+            return 0;
+        }
         for nth in 0..self.floor.floating.len() {
             let number = self.floor.floating[nth];
             let station = &self.floor.stations[number];
@@ -307,7 +327,8 @@ impl<'env, 'own> Worker<'env, 'own> {
     /// Makes this worker the home of a duty that has much to do, if that is worth a trial now.
     fn adopts(&mut self, number: usize) -> bool {
         let floor = &*self.floor;
-        if floor.lot.is_crowded()
+        if floor.stations[number].is_kept()
+            || floor.lot.is_crowded()
             || !self.has_more_to_do(number)
             || !self.trial.begins(floor, self.index, number)
         {
@@ -353,7 +374,19 @@ impl<'env, 'own> Worker<'env, 'own> {
     }
 
     fn is_over(&self) -> bool {
-        self.bound.iter().all(|bound| bound.has_ended) && (!self.helps || self.floor.is_all_done())
+        let is_done = !self.helps || self.floor.is_all_done() || self.leaves();
+        is_done && self.bound.iter().all(|bound| bound.has_ended)
+    }
+
+    /// Whether this worker was dismissed and nothing is at home here: then it must go.
+    fn leaves(&self) -> bool {
+        let floor = &*self.floor;
+        floor.staff.is(self.index, DISMISSED)
+            && !self.home.iter().any(|resident| {
+                let station = &floor.stations[resident.number];
+                station.home() == self.index && !station.has_ended()
+            })
+            && floor.staff.leaves(self.index)
     }
 
     fn rest(&mut self) {
@@ -374,7 +407,8 @@ impl<'env, 'own> Worker<'env, 'own> {
         let stations = &self.floor.stations;
         let mut numbers = self.home.iter().map(|resident| resident.number);
         numbers.find(|&number| {
-            stations[number].native != self.index && stations[number].home() == self.index
+            let station = &stations[number];
+            station.native != self.index && station.home() == self.index && !station.is_kept()
         })
     }
 
@@ -410,7 +444,15 @@ impl<'env, 'own> Worker<'env, 'own> {
                 let station = &self.floor.stations[resident.number];
                 station.home() == self.index && station.is_runnable(phase)
             })
-            || self.is_over()
+            || self.moves != self.floor.trials.moves()
+            || self.is_to_go()
+    }
+
+    /// Whether there is a reason to look whether it is over.
+    fn is_to_go(&self) -> bool {
+        let is_done = !self.helps || self.floor.is_all_done();
+        self.floor.staff.is(self.index, DISMISSED)
+            || is_done && self.bound.iter().all(|bound| bound.has_ended)
     }
 
     /// Calls the user's idle strategy; if it panics the executor fails and the worker goes on with the

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::duty::{Poll, Polled};
 use crate::edge::{InputPeek, OutputPeek};
 use crate::lifecycle::Phase;
-use crate::lot::{BOUND, CLAIMED, ENDED, HAND, HOLDS, LANE, Neighbour};
+use crate::lot::{BOUND, CLAIMED, DORMANT, ENDED, HAND, HOLDS, LANE, Neighbour};
+use crate::scale::Share;
 use crate::sync::{Acquire, AtomicU64, AtomicUsize, Relaxed, Release, UnsafeCell};
 
 /// A duty that floats.
@@ -61,6 +62,8 @@ pub(crate) struct Station<'env> {
     pub(super) past: Past,
     /// From this backlog on another worker helps.
     pub(crate) threshold: usize,
+    /// Its part in the number of its stage's instances, where that changes.
+    pub(crate) share: Option<Share>,
 }
 
 // SAFETY: the duty is `Send`, and by I1 one thread at a time touches it; everything else is `Sync`.
@@ -73,6 +76,7 @@ impl<'env> Station<'env> {
         input: Arc<dyn InputPeek + 'env>,
         output: Arc<dyn OutputPeek + 'env>,
         threshold: usize,
+        share: Option<Share>,
     ) -> Self {
         Self {
             native: flags.home(),
@@ -82,6 +86,7 @@ impl<'env> Station<'env> {
             input,
             output,
             threshold,
+            share,
         }
     }
 
@@ -90,8 +95,8 @@ impl<'env> Station<'env> {
     #[inline]
     pub(crate) fn is_ready(&self, phase: Phase) -> bool {
         let word = self.flags.word.load(Relaxed);
-        if word & ENDED != 0 {
-            return false;
+        if word & (ENDED | DORMANT) != 0 {
+            return word & ENDED == 0 && self.input.is_at_end();
         }
         let stopping = phase.drops_queued();
         if word & HOLDS != 0 {
@@ -105,7 +110,37 @@ impl<'env> Station<'env> {
         } else {
             self.input.backlog() > 0 && self.output.has_room()
         };
-        has_jobs || self.input.is_at_end()
+        has_jobs || self.input.is_at_end() || self.share.as_ref().is_some_and(|it| !it.is_wanted())
+    }
+
+    /// Whether its input has ended.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.input.is_at_end()
+    }
+
+    /// Whether it is one of as many instances as are wanted.
+    pub(super) fn is_wanted_alive(&self) -> bool {
+        self.share.as_ref().is_none_or(Share::is_wanted)
+    }
+
+    /// Whether it has no state at the moment.
+    pub(crate) fn is_dormant(&self) -> bool {
+        self.flags.word.load(Relaxed) & DORMANT != 0
+    }
+
+    /// Whether it has a state, or its input has not been seen to end.
+    pub(crate) fn is_live(&self) -> bool {
+        self.flags.word.load(Relaxed) & (DORMANT | ENDED) == 0
+    }
+
+    /// Whether it will never be polled again.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.flags.word.load(Relaxed) & ENDED != 0
+    }
+
+    /// Whether it is at home where the keeper says, and nowhere else.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.share.is_some()
     }
 
     /// [`Station::is_ready`], or somebody polls it right now.

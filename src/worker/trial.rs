@@ -41,7 +41,7 @@ impl Count {
         Self {
             at: Instant::now(),
             jobs: floor.lot.jobs(),
-            moves: floor.trials.moves.load(Relaxed),
+            moves: floor.trials.moves(),
         }
     }
 

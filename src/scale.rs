@@ -1,0 +1,104 @@
+//! How many of a stage's instances live: what is wanted, and what is.
+
+use std::sync::Arc;
+
+use crate::sync::{AtomicUsize, Relaxed};
+
+/// The number of live instances of one stage, between two limits.
+///
+/// `target` is written by whoever wants another number, `size` by the instances: each adds itself when its state has
+/// been built, and takes itself away when its state is gone. Both only inform; what an instance hands on goes through
+/// its claim.
+pub(crate) struct Scale {
+    pub(crate) stage: Arc<str>,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    target: AtomicUsize,
+    size: AtomicUsize,
+    /// Jobs waiting for each live instance from which one more is wanted; 0: nobody looks.
+    load: AtomicUsize,
+}
+
+impl Scale {
+    pub(crate) fn new(stage: &Arc<str>, min: usize, max: usize, load: usize) -> Arc<Self> {
+        Arc::new(Self {
+            stage: Arc::clone(stage),
+            min,
+            max,
+            target: AtomicUsize::new(min),
+            size: AtomicUsize::new(0),
+            load: AtomicUsize::new(load),
+        })
+    }
+
+    pub(crate) fn target(&self) -> usize {
+        self.target.load(Relaxed)
+    }
+
+    /// Wants so many, within the limits.
+    pub(crate) fn set_target(&self, target: usize) {
+        // An exchange, like every write that a sleeper's last look must not miss.
+        self.target.swap(target.clamp(self.min, self.max), Relaxed);
+    }
+
+    /// Whether the instance of this number should live.
+    #[inline]
+    pub(crate) fn wants(&self, instance: usize) -> bool {
+        instance < self.target()
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size.load(Relaxed)
+    }
+
+    pub(crate) fn joined(&self) {
+        self.size.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn left(&self) {
+        self.size.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn load(&self) -> usize {
+        self.load.load(Relaxed)
+    }
+
+    pub(crate) fn set_load(&self, load: usize) {
+        self.load.store(load, Relaxed);
+    }
+}
+
+/// An instance's part in its stage's number.
+#[derive(Clone)]
+pub(crate) struct Share {
+    pub(crate) scale: Arc<Scale>,
+    pub(crate) instance: usize,
+    /// Whether the keeper has somebody who will poll it, so that it may build its state.
+    called: Arc<AtomicUsize>,
+}
+
+impl Share {
+    pub(crate) fn new(scale: &Arc<Scale>, instance: usize) -> Self {
+        Self {
+            scale: Arc::clone(scale),
+            instance,
+            called: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// Lets it build its state at its next poll.
+    pub(crate) fn call(&self) {
+        self.called.store(1, Relaxed);
+    }
+
+    /// Whether it was let; only once.
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.swap(0, Relaxed) != 0
+    }
+
+    /// Whether this instance should live.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.scale.wants(self.instance)
+    }
+}

@@ -53,19 +53,19 @@ fn divisor(number: u64, token: &Token) -> Result<u64, String> {
 
 /// How many were divided, how many could not be, and what the pool did.
 fn divide(go_on: bool) -> Result<(u64, u64, StageCounters), Box<dyn Error>> {
-    let (mut divided, mut failed) = (0, 0);
+    let (mut divided, mut failed, mut last) = (0, 0, String::new());
     let jobs = (1000..6000).zip(0..).map(|(value, id)| Job { id, value });
     let report = process_all(4, jobs, divisor, |Outcome { job, result }| {
         match result {
             Ok(divisor) => divided += u64::from(job.value.is_multiple_of(divisor)),
             Err(error) => {
                 failed += 1;
-                println!("job {}: {error}", job.id);
+                last = format!("job {}, {error}", job.id);
             }
         }
         go_on || failed == 0
     })?;
-    println!("{divided} divided, {failed} failed");
+    println!("{divided} divided, {failed} failed, the last was {last}");
     Ok((divided, failed, report.counters.stages[0].clone()))
 }
 

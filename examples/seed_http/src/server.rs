@@ -47,8 +47,9 @@ pub async fn serve<F: Front>(
     let mut end = std::pin::pin!(end);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased; // So that a ctrl-c is heard from the first turn on.
             () = &mut end => break,
+            accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else {
             tokio::time::sleep(PAUSE).await;

@@ -46,7 +46,7 @@ fn process_all<T: Copy + Send, U: Send, E: Send>(
 
 /// The smallest divisor of a number that has one.
 fn divisor(number: u64, token: &Token) -> Result<u64, String> {
-    let mut candidates = (2..number).take_while(|_| !token.is_stopped()); // A long job looks.
+    let mut candidates = (2..number).take_while(|_| !token.is_cancelled()); // A long job asks.
     let divisor = candidates.find(|candidate| number.is_multiple_of(*candidate));
     divisor.ok_or_else(|| format!("{number} has no divisor"))
 }

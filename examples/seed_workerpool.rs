@@ -1,5 +1,5 @@
 //! A pool with a queue of waiting jobs and one of finished jobs, for those who know it as queue, close, stop and get
-//! finished. A job comes back with its result in it, also after a close or a stop, until the queue has been drained.
+//! finished. A job comes back with its result, also after a close or a stop, until the queue has been drained.
 //!
 //! `cargo run --release --example seed_workerpool`
 
@@ -8,20 +8,15 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use ringmill::stage::map;
+use ringmill::stage::{Completed, completed};
 use ringmill::{Handle, Instances, Pipeline, TryReceiveError};
 
 const WORKERS: u64 = 2;
 const JOBS: u64 = 8;
 
-/// A number, and the count of its divisors once it has been run.
-struct Job(u64, Option<usize>);
-
-impl Job {
-    fn run(self) -> Self {
-        let divides = |divisor: &u64| self.0.is_multiple_of(*divisor);
-        Self(self.0, Some((1..=self.0).filter(divides).count()))
-    }
+fn divisors(number: u64) -> usize {
+    let divides = |divisor: &u64| number.is_multiple_of(*divisor);
+    (1..=number).filter(divides).count()
 }
 
 /// Jobs waiting, running and finished.
@@ -35,20 +30,20 @@ fn queue_then(end: impl FnOnce(&Handle<Infallible>)) -> Result<u64, Box<dyn Erro
     let gate = Arc::new(Mutex::new(()));
     let shut = gate.lock().expect("nobody panics");
     let gate = Arc::clone(&gate);
-    let (mut queue, mut finished, pool) = Pipeline::<Infallible>::builder::<Job>()
+    let (mut queue, mut finished, pool) = Pipeline::<Infallible>::builder::<u64>()
         .workers(2)
         .capacity(16) // Of either queue; with `discard()` there would be none of finished jobs.
         .stage("work", Instances::new(2), move |_| {
             let gate = Arc::clone(&gate);
-            map(move |job: Job| {
+            completed(move |number: &mut u64| {
                 drop(gate.lock()); // Busy until the gate opens.
-                job.run()
+                divisors(*number)
             })
         })
         .start()?;
 
     for number in 1..=JOBS {
-        queue.dispatch(Job(number, None))?; // Waits only if 16 are waiting.
+        queue.dispatch(number)?; // Waits only if 16 are waiting.
     }
     while counts(&pool).1 < WORKERS {
         thread::yield_now();
@@ -57,14 +52,15 @@ fn queue_then(end: impl FnOnce(&Handle<Infallible>)) -> Result<u64, Box<dyn Erro
     assert_eq!(finished.try_receive().err(), Some(TryReceiveError::Empty)); // Nothing yet.
 
     end(&pool);
-    let refused = queue.dispatch(Job(0, None)).expect_err("it has ended");
-    println!("  job {} came back", refused.into_job().0);
+    let refused = queue.dispatch(0).expect_err("it has ended");
+    assert_eq!(refused.into_job(), 0); // What is refused comes back.
+    assert!(pool.has_jobs());
     drop(shut);
     pool.join()?; // The workers are gone; what they finished is still there.
 
     let mut count = 0;
-    while let Ok(Job(number, divisors)) = finished.try_receive() {
-        println!("  {number} has {divisors:?} divisors");
+    while let Ok(Completed { job, result }) = finished.try_receive() {
+        println!("  {job} has {result} divisors");
         count += 1;
     }
     assert_eq!(finished.try_receive().err(), Some(TryReceiveError::Done)); // Never again.

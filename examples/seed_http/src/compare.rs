@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
                 }
             };
             let held = serve_mode(mode, options, listener, &tally, end).await?;
-            let answers = answers.ok_or("interrupted; every request was answered")???;
+            let answers = answers.ok_or("interrupted")???;
             Ok::<_, Failure>((answers, held))
         })?;
         println!("{}", line(mode, &answers, &tally, held));

@@ -7,6 +7,8 @@ use std::time::Instant;
 use crate::counters::{Counters, Running, StageTally, Tally};
 use crate::error::Fault;
 use crate::hooks::Hooks;
+#[cfg(feature = "hdr")]
+use crate::latency::{Latencies, Registry};
 use crate::lifecycle::{Core, Lifecycle, Phase};
 use crate::placement::Placement;
 use crate::scale::Scale;
@@ -22,6 +24,8 @@ pub(crate) struct Executor<E> {
     placement: OnceLock<Placement>,
     hooks: OnceLock<Hooks<E>>,
     scales: OnceLock<Vec<Arc<Scale>>>,
+    #[cfg(feature = "hdr")]
+    latency: OnceLock<Arc<Registry>>,
 }
 
 impl<E> Executor<E> {
@@ -34,6 +38,8 @@ impl<E> Executor<E> {
             placement: OnceLock::new(),
             hooks: OnceLock::new(),
             scales: OnceLock::new(),
+            #[cfg(feature = "hdr")]
+            latency: OnceLock::new(),
         })
     }
 
@@ -116,6 +122,18 @@ impl<E> Executor<E> {
             self.core.advance(Phase::Failed);
         }
         set
+    }
+
+    /// From now on latencies are wanted.
+    #[cfg(feature = "hdr")]
+    pub(crate) fn measure(&self) -> Arc<Registry> {
+        Arc::clone(self.latency.get_or_init(Arc::default))
+    }
+
+    /// Those that were measured so far.
+    #[cfg(feature = "hdr")]
+    pub(crate) fn latencies(&self) -> Option<Latencies> {
+        self.latency.get().map(|registry| registry.read())
     }
 
     /// Waits for the end, at most until `deadline`. Whether it has come.

@@ -166,6 +166,8 @@ mod event;
 mod executor;
 mod hooks;
 mod idle;
+#[cfg(feature = "hdr")]
+mod latency;
 mod lifecycle;
 mod lot;
 #[cfg(loom)]
@@ -190,6 +192,8 @@ pub use error::{
     PinError, PushError, ReceiveTimeoutError, RingError, RunError, ScaleError, TryReceiveError,
 };
 pub use idle::{Idle, IdleStrategy, Step};
+#[cfg(feature = "hdr")]
+pub use latency::{Latencies, Latency, StageLatency};
 pub use pipeline::{
     Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Scaling,
     Sealed, StillRunning, Stuck, Watch,

@@ -79,6 +79,14 @@ pub trait Policy<E>: sealed::Sealed + 'static {
     #[doc(hidden)]
     fn emit<T: Send>(clock: &mut Self::Clock, result: T) -> Option<Self::Item<T>>;
 
+    /// The job that was opened last is over.
+    #[doc(hidden)]
+    fn end(clock: &mut Self::Clock);
+
+    /// A poll is over, or all are.
+    #[doc(hidden)]
+    fn flush(clock: &mut Self::Clock, is_end: bool);
+
     /// Whether the job that was opened last came too late.
     #[doc(hidden)]
     fn late(clock: &Self::Clock) -> Option<Late>;
@@ -137,6 +145,12 @@ impl<E: Send + 'static> Policy<E> for FailFast {
     }
 
     #[inline]
+    fn end((): &mut ()) {}
+
+    #[inline]
+    fn flush((): &mut (), _is_end: bool) {}
+
+    #[inline]
     fn late((): &()) -> Option<Late> {
         None
     }
@@ -187,6 +201,12 @@ impl<E: Send + 'static> Policy<E> for PerJob {
     fn emit<T: Send>((): &mut (), result: T) -> Option<Outcome<T, E>> {
         Some(Ok(result))
     }
+
+    #[inline]
+    fn end((): &mut ()) {}
+
+    #[inline]
+    fn flush((): &mut (), _is_end: bool) {}
 
     #[inline]
     fn late((): &()) -> Option<Late> {
@@ -261,7 +281,10 @@ where
         match P::open(&mut (), item) {
             Opened::Job(job) if clock.begin(stamp) => Opened::Job(job),
             Opened::Job(job) | Opened::Late(job) => Opened::Late(job),
-            Opened::Passed(item) => Opened::Passed(Stamped { stamp, item }),
+            Opened::Passed(item) => {
+                clock.pass(stamp);
+                Opened::Passed(Stamped { stamp, item })
+            }
         }
     }
 
@@ -272,9 +295,19 @@ where
 
     #[inline]
     fn emit<T: Send>(clock: &mut Clock, result: T) -> Option<Self::Item<T>> {
-        let item = clock.emit().then(|| P::emit(&mut (), result)).flatten()?;
-        let stamp = clock.stamp();
+        let stamp = clock.emit()?;
+        let item = P::emit(&mut (), result)?;
         Some(Stamped { stamp, item })
+    }
+
+    #[inline]
+    fn end(clock: &mut Clock) {
+        clock.end();
+    }
+
+    #[inline]
+    fn flush(clock: &mut Clock, is_end: bool) {
+        clock.flush(is_end);
     }
 
     #[inline]
@@ -289,7 +322,8 @@ where
     }
 
     #[inline]
-    fn give<T: Send>(_clock: &mut Clock, item: Self::Item<T>) -> P::Given<T> {
+    fn give<T: Send>(clock: &mut Clock, item: Self::Item<T>) -> P::Given<T> {
+        clock.receive(item.stamp);
         P::give(&mut (), item.item)
     }
 }

@@ -33,6 +33,7 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("scale", 20, &[]),
     ("placement", 20, &[]),
     ("timing", 20, &[]),
+    ("latency", 20, &["timing"]),
     ("policy", 20, &["timing"]),
     (
         "stage::*",
@@ -50,6 +51,7 @@ const TABLE: &[(&str, u32, &[&str])] = &[
             "placement",
             "scale",
             "hooks",
+            "latency",
             "stage::*",
         ],
     ),

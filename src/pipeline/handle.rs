@@ -11,6 +11,8 @@ use super::watch::Watch;
 use crate::counters::{Counters, Running};
 use crate::error::{Fault, JoinError};
 use crate::executor::Executor;
+#[cfg(feature = "hdr")]
+use crate::latency::Latencies;
 use crate::lifecycle::Phase;
 use crate::placement::Placement;
 use crate::plan::Detached;
@@ -87,6 +89,14 @@ impl<E> Handle<E> {
     pub fn scaling(&self, stage: &str) -> Option<Scaling<E>> {
         let scale = self.0.scale(stage)?;
         Some(Scaling::new(self.clone(), scale))
+    }
+
+    /// How long jobs have waited, been worked on and taken in all so far; `None` unless the builder was told to measure
+    /// it. An instance adds its jobs at the end of each of its polls.
+    #[cfg(feature = "hdr")]
+    #[must_use]
+    pub fn latencies(&self) -> Option<Latencies> {
+        self.0.latencies()
     }
 
     /// Something that looks for instances stuck in a job.

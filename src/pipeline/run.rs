@@ -96,7 +96,7 @@ where
             });
         }
         let room = tx.peek();
-        let timing = plan.config.timing;
+        let timing = plan.config.timing.clone();
         let phase = Arc::clone(&executor);
         let guard = Guarded::new(&executor, &unwound);
         let jobs = jobs.into_iter();
@@ -119,7 +119,7 @@ where
                 Box::new(Feeding::<J, E, P, _> {
                     jobs,
                     tx,
-                    clock: P::clock(|| Clock::new(&timing)),
+                    clock: P::clock(|| Clock::of_dispatcher(&timing)),
                     batch,
                     refused,
                     guard,

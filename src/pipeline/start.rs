@@ -84,7 +84,7 @@ where
             ..
         } = self;
         let idle = plan.config.idle.clone();
-        let clock = P::clock(|| Clock::new(&plan.config.timing));
+        let timing = plan.config.timing.clone();
         let wanted = Wanted {
             stage: None,
             consumers: R::CONSUMERS,
@@ -98,7 +98,7 @@ where
         let is_crowded = started.is_crowded;
         let dispatcher = dispatcher(
             mouth,
-            clock.clone(),
+            P::clock(|| Clock::of_dispatcher(&timing)),
             &handle,
             &idle,
             is_crowded,
@@ -113,7 +113,7 @@ where
         let strategy = started.strategies.swap_remove(0);
         let receiver = Receiver::new(
             rx,
-            clock,
+            P::clock(|| Clock::of_end(&timing)),
             handle.executor(),
             &idle,
             is_crowded,
@@ -157,7 +157,7 @@ where
         let (mut rxs, edge, _) =
             connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
         let mut each = each;
-        let mut clock = P::clock(|| Clock::new(&plan.config.timing));
+        let mut clock = P::clock(|| Clock::of_end(&plan.config.timing));
         let collect = Collect {
             rx: rxs.swap_remove(0),
             edge,
@@ -200,7 +200,7 @@ where
     {
         let states: States<A> = Arc::default();
         let slots = Arc::clone(&states);
-        let clock = P::clock(|| Clock::new(&self.plan.config.timing));
+        let clock = P::clock(|| Clock::of_end(&self.plan.config.timing));
         let init = move |context: &Context| Fold {
             state: Some(init(context)),
             fold: fold.clone(),
@@ -308,7 +308,7 @@ where
     {
         let handle = self.handle();
         let idle = self.plan.config.idle.clone();
-        let clock = P::clock(|| Clock::new(&self.plan.config.timing));
+        let clock = P::clock(|| Clock::of_dispatcher(&self.plan.config.timing));
         let (mut started, threads) = self.plan.start_detached(1)?;
         let strategy = started.strategies.swap_remove(0);
         let wiring = Arc::new(started.wiring);

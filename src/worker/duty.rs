@@ -243,6 +243,7 @@ impl Burst<'_> {
                 return Some(flow);
             }
             self.tally.finish();
+            P::end(&mut out.clock);
             // What is held goes first.
             *self.ending = !out.is_ready() || !out.tx.end_job();
             if *self.ending {
@@ -446,6 +447,7 @@ where
     fn finish_job(&mut self) {
         self.open = false;
         self.tally.finish();
+        P::end(&mut self.out.clock);
         // What is held goes first.
         self.ending = !self.out.is_ready() || !self.out.tx.end_job();
     }
@@ -643,6 +645,7 @@ where
         }
         self.out.tx.publish();
         self.rx.release();
+        P::flush(&mut self.out.clock, self.ended);
         if self.ended && !was_ended {
             let is_last = self.crew.leave();
             if is_last || self.out.tx.is_alone() {

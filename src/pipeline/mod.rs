@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod builder;
+mod connect;
 pub(crate) mod dispatcher;
 pub(crate) mod handle;
 pub(crate) mod instances;

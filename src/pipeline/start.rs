@@ -5,7 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::builder::{Builder, Last, Many, One, Wanted, connect};
+use super::builder::{Builder, Last, Many, One};
+use super::connect::{Wanted, connect};
 use super::dispatcher::Dispatcher;
 use super::handle::{Handle, Pipeline, Report};
 use super::instances::{Accepts, Any, Instances};

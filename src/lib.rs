@@ -190,8 +190,8 @@ pub use error::{
 };
 pub use idle::{Idle, IdleStrategy, Step};
 pub use pipeline::{
-    Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Sealed,
-    StillRunning, Stuck, Watch,
+    Builder, Dispatcher, Ends, Fork, Handle, Instances, Many, One, Pipeline, Receiver, Report,
+    Sealed, StillRunning, Stuck, Watch,
 };
 pub use placement::{Placement, WorkerPlacement};
 pub use policy::{FailFast, Outcome, PerJob, Policy, Timed};

@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connect::{Wanted, connect, source};
+use super::connect::{Wanted, connect, end_nowhere, source};
 use super::instances::{Accepts, Instances, Routes};
 use crate::affinity::Pin;
 use crate::counters::{Source, StageTally, Tally};
-use crate::edge::{Route, Rx, To, Tx};
+use crate::edge::{Route, Rx, Tx};
 use crate::error::{BuildError, Fault, into_message};
 use crate::idle::Idle;
 use crate::pipeline::Handle;
@@ -21,7 +21,7 @@ use crate::ring::cursor::Cursors;
 use crate::stage::{Context, Stage, Then, Token};
 use crate::sync::Arc as RingArc;
 use crate::timing::{Clock, Due};
-use crate::worker::duty::{Crew, Duty, Ends, Make, Parts};
+use crate::worker::duty::{Duty, Ends, Make, Parts};
 
 /// One handle, by type: it cannot be cloned.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,9 @@ where
     P: Policy<E>,
 {
     pub(crate) plan: Plan<'env, E>,
-    /// The dispatchers' end, once the first ring is made.
-    pub(crate) mouth: Option<Tx<'env, P::Item<J>>>,
+    /// The dispatchers' end, once the first ring is made; in a branch, one for each instance in front of
+    /// the fork.
+    pub(crate) mouth: Vec<Tx<'env, P::Item<J>>>,
     pub(crate) capacity: usize,
     pub(crate) last: L,
     pub(crate) types: PhantomData<(D, R)>,
@@ -67,7 +68,10 @@ where
 
 /// No stage yet.
 #[derive(Debug)]
-pub struct Nothing(());
+pub struct Nothing {
+    /// In a branch, the instances in front of the fork.
+    pub(super) producers: Option<usize>,
+}
 
 /// The last stage so far: not yet hidden, because another may be fused into it.
 pub struct Last<'env, In, S, E, P, W>
@@ -109,23 +113,28 @@ pub struct Shape {
 }
 
 /// The last stage so far, or none. Not to be implemented outside.
-pub trait Link<'env, J: Send, E, P: Policy<E>> {
+pub trait Link<'env, J: Send, E, P: Policy<E>>: Send + 'env {
     /// The type of its results.
     type Out: Send + 'env;
 
     #[doc(hidden)]
     fn shape(&self) -> Shape;
 
-    /// Gives it its producer ends and hides it in the plan; if it is none, gives the end back: it is the
-    /// dispatchers'.
+    /// Gives it its producer ends, one for each of the [`Shape`]'s producers, and hides it in the plan. If
+    /// there is no stage, gives the ends back: they are the dispatchers', or belong in front of a fork.
     #[doc(hidden)]
     fn seal(
         self,
         plan: &mut Plan<'env, E>,
-        edge: usize,
         txs: Vec<Tx<'env, P::Item<Self::Out>>>,
-    ) -> Option<Tx<'env, P::Item<J>>>;
+    ) -> Vec<Tx<'env, P::Item<J>>>;
 }
+
+/// There is at least one stage. Not to be implemented outside.
+#[diagnostic::on_unimplemented(message = "a pipeline needs a stage")]
+pub trait Staged {}
+
+impl<In: Send, S, E, P: Policy<E>, W> Staged for Last<'_, In, S, E, P, W> {}
 
 impl<'env, J, E, P> Link<'env, J, E, P> for Nothing
 where
@@ -136,7 +145,7 @@ where
 
     fn shape(&self) -> Shape {
         Shape {
-            producers: None,
+            producers: self.producers,
             window: None,
         }
     }
@@ -144,10 +153,9 @@ where
     fn seal(
         self,
         _plan: &mut Plan<'env, E>,
-        _edge: usize,
-        mut txs: Vec<Tx<'env, P::Item<J>>>,
-    ) -> Option<Tx<'env, P::Item<J>>> {
-        txs.pop()
+        txs: Vec<Tx<'env, P::Item<J>>>,
+    ) -> Vec<Tx<'env, P::Item<J>>> {
+        txs
     }
 }
 
@@ -174,11 +182,10 @@ where
     fn seal(
         self,
         plan: &mut Plan<'env, E>,
-        edge: usize,
         txs: Vec<Tx<'env, P::Item<S::Out>>>,
-    ) -> Option<Tx<'env, P::Item<J>>> {
-        self.hide(plan, edge, txs);
-        None
+    ) -> Vec<Tx<'env, P::Item<J>>> {
+        self.hide(plan, txs);
+        Vec::new()
     }
 }
 
@@ -192,9 +199,8 @@ where
     W: Accepts<S>,
 {
     /// Gives each instance its producer end, and hides their types in the plan.
-    fn hide(self, plan: &mut Plan<'env, E>, edge: usize, txs: Vec<Tx<'env, P::Item<S::Out>>>) {
+    fn hide(self, plan: &mut Plan<'env, E>, txs: Vec<Tx<'env, P::Item<S::Out>>>) {
         let instances = self.rxs.len();
-        let crew = Crew::new(instances);
         let timing = plan.config.timing;
         let is_first = self.edge == 0;
         let ends = self.rxs.into_iter().zip(txs).zip(self.tallies).enumerate();
@@ -218,18 +224,17 @@ where
                 names: self.names.clone(),
                 tallies,
             };
-            let (input, output) = (rx.peek(), tx.peek());
+            let (input, output, outputs) = (rx.peek(), tx.peek(), tx.places());
             let make = Arc::clone(&self.make);
-            let crew = Arc::clone(&crew);
             let executor = Arc::clone(&plan.executor);
             let build = W::erase(move |wiring: &Wiring, number| {
-                tx.attach(|lane| wiring.behind(wiring.output_edge(number), lane));
+                tx.attach(|edge, lane| wiring.behind(edge, lane));
                 rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
                 rx.attach_siblings(wiring.siblings(number));
                 let stage = context.stage.to_string();
                 let ends = Ends { rx, tx, clock };
                 let duty = catch_unwind(AssertUnwindSafe(|| {
-                    Duty::<In, S, E, P>::new(make, context, parts, ends, crew, executor)
+                    Duty::<In, S, E, P>::new(make, context, parts, ends, executor)
                 }))
                 .map_err(|payload| BuildError::Init {
                     stage,
@@ -252,17 +257,10 @@ where
                 output,
                 capacity: self.capacity,
                 input_edge: self.edge,
-                output_edge: edge,
+                outputs,
                 build,
             });
         }
-    }
-
-    /// Ends the plan here: results go nowhere.
-    pub(crate) fn end_nowhere(self, plan: &mut Plan<'env, E>) {
-        let edge = plan.add_edge(false);
-        let txs = self.rxs.iter().map(|_| Tx::new(To::Nowhere)).collect();
-        self.hide(plan, edge, txs);
     }
 }
 
@@ -274,9 +272,9 @@ where
     pub(crate) fn new() -> Self {
         Self {
             plan: Plan::new(),
-            mouth: None,
+            mouth: Vec::new(),
             capacity: CAPACITY,
-            last: Nothing(()),
+            last: Nothing { producers: None },
             types: PhantomData,
         }
     }
@@ -327,7 +325,7 @@ where
         } = self;
         Builder {
             plan,
-            mouth: None, // No stage is there, so no ring either.
+            mouth: Vec::new(), // No stage is there, so no ring either.
             capacity,
             last,
             types: PhantomData,
@@ -579,7 +577,7 @@ where
         mut self,
         instances: Instances<W>,
         init: F,
-    ) -> (Plan<'env, E>, Option<Tx<'env, P::Item<J>>>)
+    ) -> (Plan<'env, E>, Vec<Tx<'env, P::Item<J>>>)
     where
         F: Fn(&Context) -> S + Send + Sync + 'env,
         S: Stage<P::Item<L::Out>, E> + 'env,
@@ -597,7 +595,8 @@ where
         let (mut plan, mouth, opened) = self.open(&name, count, None);
         let last: Last<'env, P::Item<L::Out>, S, E, FailFast, W> =
             opened.into_last(name, cores, window, init);
-        last.end_nowhere(&mut plan);
+        // Its own mouth is that of a stage, which has none.
+        let _none = end_nowhere::<P::Item<J>, E, FailFast, _>(&mut plan, last);
         (plan, mouth)
     }
 
@@ -609,7 +608,7 @@ where
         route: Option<Route<'env, P::Item<L::Out>>>,
     ) -> (
         Plan<'env, E>,
-        Option<Tx<'env, P::Item<J>>>,
+        Vec<Tx<'env, P::Item<J>>>,
         Opened<P::Item<L::Out>>,
     ) {
         let Self {

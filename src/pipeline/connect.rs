@@ -66,7 +66,7 @@ fn ring_or<X>(
 /// `last` in the plan. Returns the consumers' ends, the edge's number, and tallies of what stands between.
 pub(crate) fn connect<'env, J, E, P, L>(
     plan: &mut Plan<'env, E>,
-    mouth: &mut Option<Tx<'env, P::Item<J>>>,
+    mouth: &mut Vec<Tx<'env, P::Item<J>>>,
     capacity: usize,
     last: L,
     wanted: Wanted<'env, P::Item<L::Out>>,
@@ -78,45 +78,25 @@ where
     L: Link<'env, J, E, P>,
 {
     let shape = last.shape();
-    let edge = if shape.producers.is_none() {
-        0
-    } else {
-        plan.add_edge(false)
-    };
     let Some((size, input)) = shape.window else {
-        let is_mouth = shape.producers.is_none();
-        let producers = shape.producers.unwrap_or(1);
-        if wanted.route.is_some() {
-            plan.set_lanes(edge);
-        }
-        if !is_mouth && is_merged(producers, &wanted) {
-            plan.set_merged(edge);
-        }
-        let (txs, rxs) = rings(plan, capacity, is_mouth, producers, wanted);
-        *mouth = last.seal(plan, edge, txs).or(mouth.take());
+        let (edge, txs, rxs) = edge(plan, capacity, shape.producers, wanted);
+        seal(plan, mouth, last, txs);
         return (rxs, edge, Vec::new());
     };
-    let make = |size| window::window(size, RingArc::clone(&input));
-    let (placer, taker) = ring_or(plan, wanted.stage.as_ref(), size, make);
-    let placers = (0..shape.producers.unwrap_or(1))
-        .map(|_| Tx::to_window(placer.clone()))
-        .collect();
-    let is_direct = wanted.consumers == 1 && wanted.route.is_none();
-    let rx = Rx::window(taker);
-    if is_direct {
-        *mouth = last.seal(plan, edge, placers).or(mouth.take());
-        return (vec![rx], edge, Vec::new());
+    let stage = wanted.stage.as_ref();
+    let (edge_before, placers, rx) =
+        window_behind(plan, stage, size, &input, shape.producers.unwrap_or(1));
+    seal(plan, mouth, last, placers);
+    if wanted.consumers == 1 && wanted.route.is_none() {
+        return (vec![rx], edge_before, Vec::new());
     }
     // A window has one consumer: a relay takes from it for the many.
-    plan.set_window_before(edge, rx.cursors());
-    *mouth = last.seal(plan, edge, placers).or(mouth.take());
-    let behind = plan.add_edge(wanted.route.is_some());
-    plan.set_window_before(behind, rx.cursors());
     let is_exit = wanted.stage.is_none();
-    let (mut txs, rxs) = rings(plan, capacity, false, 1, wanted);
+    let (behind, mut txs, rxs) = edge(plan, capacity, Some(1), wanted);
+    plan.set_window_before(behind, rx.cursors());
     let tally = Tally::new();
     if let Some(tx) = txs.pop() {
-        relay::add(plan, rx, tx, edge, behind, Arc::clone(&tally), is_exit);
+        relay::add(plan, rx, tx, edge_before, Arc::clone(&tally), is_exit);
     }
     if is_exit {
         // What a stop makes it drop are results of the stage before.
@@ -126,6 +106,59 @@ where
         return (rxs, behind, Vec::new());
     }
     (rxs, behind, vec![tally])
+}
+
+/// Hides `last`, and keeps the mouth where that gives one.
+fn seal<'env, J, E, P, L>(
+    plan: &mut Plan<'env, E>,
+    mouth: &mut Vec<Tx<'env, P::Item<J>>>,
+    last: L,
+    txs: Vec<Tx<'env, P::Item<L::Out>>>,
+) where
+    J: Send + 'env,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    let given = last.seal(plan, txs);
+    if !given.is_empty() {
+        *mouth = given;
+    }
+}
+
+/// A window behind `producers` duties, whose tickets are those of the ring `input`, on an edge of its own.
+pub(super) fn window_behind<'env, X: Send + 'env>(
+    plan: &mut Plan<'env, impl Send + Sync + 'static>,
+    stage: Option<&String>,
+    size: usize,
+    input: &RingArc<Cursors>,
+    producers: usize,
+) -> (usize, Vec<Tx<'env, X>>, Rx<X>) {
+    let edge = plan.add_edge(false);
+    let make = |size| window::window(size, RingArc::clone(input));
+    let (placer, taker) = ring_or(plan, stage, size, make);
+    let mut placers: Vec<_> = (0..producers)
+        .map(|_| Tx::to_window(placer.clone()))
+        .collect();
+    Tx::place(&mut placers, edge, false);
+    (edge, placers, Rx::window(taker))
+}
+
+/// Hides `last`, whose results go nowhere; returns the mouth if that gives one.
+pub(super) fn end_nowhere<'env, J, E, P, L>(
+    plan: &mut Plan<'env, E>,
+    last: L,
+) -> Vec<Tx<'env, P::Item<J>>>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    let edge = plan.add_edge(false);
+    let producers = last.shape().producers.unwrap_or(1);
+    let mut txs: Vec<_> = (0..producers).map(|_| Tx::new(To::Nowhere)).collect();
+    Tx::place(&mut txs, edge, false);
+    last.seal(plan, txs)
 }
 
 /// Producers that get a ring each in front of a single consumer, at the most: it looks at all of them in turn,
@@ -138,22 +171,46 @@ fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
     (2..=MERGED).contains(&producers) && wanted.consumers == 1 && wanted.route.is_none()
 }
 
-/// Rings from `producers` (dispatchers, if it is the mouth) to the consumers wanted.
+/// A new edge and its rings, from `producers` (none: dispatchers) to the consumers wanted.
+fn edge<'env, X: Send + 'env>(
+    plan: &mut Plan<'env, impl Send + Sync + 'static>,
+    capacity: usize,
+    producers: Option<usize>,
+    wanted: Wanted<'env, X>,
+) -> (usize, Vec<Tx<'env, X>>, Vec<Rx<X>>) {
+    let has_lanes = wanted.route.is_some();
+    let is_merged = producers.is_some_and(|producers| is_merged(producers, &wanted));
+    let edge = match producers {
+        None => 0,
+        Some(_) => plan.add_edge(false),
+    };
+    if has_lanes {
+        plan.set_lanes(edge);
+    }
+    if is_merged {
+        plan.set_merged(edge);
+    }
+    let (mut txs, rxs) = rings(plan, capacity, producers, is_merged, wanted);
+    Tx::place(&mut txs, edge, is_merged);
+    (edge, txs, rxs)
+}
+
 fn rings<'env, X: Send + 'env>(
     plan: &mut Plan<'env, impl Send + Sync + 'static>,
     capacity: usize,
-    is_mouth: bool,
-    producers: usize,
+    producers: Option<usize>,
+    is_merged: bool,
     wanted: Wanted<'env, X>,
 ) -> (Vec<Tx<'env, X>>, Vec<Rx<X>>) {
-    let is_merged = !is_mouth && is_merged(producers, &wanted);
     let Wanted {
         stage,
         consumers,
         route,
     } = wanted;
     let stage = stage.as_ref();
-    let is_single = producers == 1 && !is_mouth;
+    let is_mouth = producers.is_none();
+    let is_single = producers == Some(1);
+    let producers = producers.unwrap_or(1);
     let core = Arc::clone(&plan.executor.core);
     let shared = |plan: &mut _, consumers| {
         let (tx, rx) = ring_or(plan, stage, capacity, mpmc::ring);

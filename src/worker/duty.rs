@@ -14,7 +14,6 @@ use crate::lifecycle::Core;
 use crate::lot::{ENDED, HAND, HOLDS, LANE};
 use crate::policy::{Opened, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
-use crate::sync::{AcqRel, AtomicUsize};
 use crate::timing::Late;
 
 /// Something that workers poll.
@@ -36,22 +35,6 @@ pub struct Polled {
     pub(crate) is_light: bool,
     /// The duty's word from now on, without the claim.
     pub(crate) word: usize,
-}
-
-/// The instances of one stage that have not ended; the last one closes the ring behind the stage.
-pub(crate) struct Crew(AtomicUsize);
-
-impl Crew {
-    pub(crate) fn new(instances: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(instances)))
-    }
-
-    /// One instance leaves, after its last push. Whether it was the last.
-    pub(crate) fn leave(&self) -> bool {
-        // ORDERING: AcqRel. The last to leave closes the ring after every other's last push.
-        // Pairs with: itself. Model: loom-tests/tests/lifecycle.rs::done_is_last.
-        self.0.fetch_sub(1, AcqRel) == 1
-    }
 }
 
 /// A stage and the stages fused into it: names for errors, tallies for counting. Never empty.
@@ -95,7 +78,6 @@ where
     poisoned: bool,
     ended: bool,
     pace: Pace,
-    crew: Arc<Crew>,
     executor: Arc<Executor<E>>,
     /// The first part's.
     tally: Arc<Tally>,
@@ -267,7 +249,6 @@ where
         context: Context,
         parts: Parts,
         ends: Ends<'env, P::Item<In>, P::Item<S::Out>, P::Clock>,
-        crew: Arc<Crew>,
         executor: Arc<Executor<E>>,
     ) -> Self {
         let Ends { rx, tx, clock } = ends;
@@ -292,7 +273,6 @@ where
             poisoned: false,
             ended: false,
             pace: Pace::new(),
-            crew,
             executor,
             tally: first,
         }
@@ -566,10 +546,7 @@ where
         self.out.tx.publish();
         self.rx.release();
         if self.ended && !was_ended {
-            let is_last = self.crew.leave();
-            if is_last || self.out.tx.is_alone() {
-                self.out.tx.close();
-            }
+            self.out.tx.leave();
             self.executor.duty_ended();
             jobs += 1;
         }

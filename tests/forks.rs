@@ -235,9 +235,9 @@ fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize
         }
         handle
     });
-    let received = Log::default();
-    let taken = received.clone();
-    let taker = thread::spawn(move || receiver.for_each(|tick| taken.add(&tick)));
+    let results = Log::default();
+    let log_of_results = results.clone();
+    let taker = thread::spawn(move || receiver.for_each(|tick| log_of_results.add(&tick)));
     dispatcher.dispatch_all(ticks(&census, JOBS)).unwrap();
     dispatcher.done();
     taker.join().unwrap();
@@ -255,7 +255,7 @@ fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize
         .map(|(nth, inside)| (inside, inside.digit(nth)));
     for (inside, digit) in [(Inside::One, 1)].into_iter().chain(stages) {
         // An empty branch has no stage that sees anything.
-        for (place, log) in [("in", &log), ("out", &received)] {
+        for (place, log) in [("in", &log), ("out", &results)] {
             let mut seen = log.of(digit);
             if digit == 0 {
                 if place == "out" {
@@ -280,7 +280,7 @@ fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize
         }
     }
     let joined = 4 * JOBS * times as u64;
-    assert_eq!(received.all().len() as u64, joined);
+    assert_eq!(results.all().len() as u64, joined);
     if !matches!(behind, Behind::Receiver) {
         settled(&handle, &[("join", joined)]);
     }
@@ -458,17 +458,17 @@ fn f_13_a_blocked_branch_holds_up_all() {
             let (gate, began) = (Gate::default(), Count::default());
             let _late = OpenLate(gate.clone());
             let (log, census, fast) = (Log::default(), Census::default(), Count::default());
-            let (pass, begin, seen) = (gate.clone(), began.clone(), fast.clone());
+            let (waits, inside, seen) = (gate.clone(), began.clone(), fast.clone());
             let (mut dispatcher, receiver, pipeline) = Pipeline::<Infallible>::builder::<Tick>()
                 .capacity(capacity)
                 .stage("0", Instances::new(1), |_| Ok)
                 .broadcast(|fork| {
                     fork.branch(|b| {
                         b.stage("slow", Instances::new(1), move |_| {
-                            let (pass, begin) = (pass.clone(), begin.clone());
+                            let (waits, inside) = (waits.clone(), inside.clone());
                             filter_map(move |_: Tick| {
-                                begin.add(1);
-                                pass.pass();
+                                inside.add(1);
+                                waits.pass();
                                 None::<Tick>
                             })
                         })
@@ -485,8 +485,8 @@ fn f_13_a_blocked_branch_holds_up_all() {
                 })
                 .start()
                 .unwrap();
-            let taken = log.clone();
-            let taker = thread::spawn(move || receiver.for_each(|tick| taken.add(&tick)));
+            let results = log.clone();
+            let taker = thread::spawn(move || receiver.for_each(|tick| results.add(&tick)));
             // One inside, `capacity` behind it, and `capacity` jobs in front.
             let whole = 2 * capacity + 1;
             let mut jobs = ticks(&census, 1000);

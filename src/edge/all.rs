@@ -37,7 +37,7 @@ impl<T> Drop for Undo<'_, '_, T> {
     }
 }
 
-impl<'env, T> Tx<'env, T> {
+impl<T> Tx<'_, T> {
     /// An end for all of these, at least one.
     pub(crate) fn to_all(txs: impl IntoIterator<Item = Self>, copying: Copying<T>) -> Self {
         let mut lanes = Vec::new();
@@ -64,7 +64,7 @@ impl<'env, T> Tx<'env, T> {
     }
 }
 
-impl<'env, T> All<'env, T> {
+impl<T> All<'_, T> {
     /// All copies are made before the first lane gets one: a `clone` that panics is seen by none.
     pub(super) fn try_send(&mut self, item: T) -> Result<(), T> {
         let refused = self.refused.take();

@@ -131,7 +131,6 @@ pub trait Link<'env, J: Send, E, P: Policy<E>>: Send + 'env {
 }
 
 /// There is at least one stage. Not to be implemented outside.
-#[diagnostic::on_unimplemented(message = "a pipeline needs a stage")]
 pub trait Staged {}
 
 impl<In: Send, S, E, P: Policy<E>, W> Staged for Last<'_, In, S, E, P, W> {}

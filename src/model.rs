@@ -383,7 +383,7 @@ impl<E> Executor<E> {
 
     pub fn wait(&self) {
         assert!(
-            Handle::new(&self.0).wait(None),
+            self.0.wait(None),
             "a wait without a deadline came back early"
         );
     }
@@ -723,8 +723,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let idle = Idle::parking();
         let (tx, rx) = (mouth.pop().unwrap(), exit.pop().unwrap());
         let strategy = || idle.strategy(false);
-        let dispatcher = Dispatcher::new(tx, &executor, &idle, false, strategy(), attach_tx);
-        let receiver = Receiver::new(rx, &executor, &idle, false, strategy(), attach_rx);
+        let dispatcher = Dispatcher::new(tx, (), &executor, &idle, false, strategy(), attach_tx);
+        let receiver = Receiver::new(rx, (), &executor, &idle, false, strategy(), attach_rx);
         Ok(Assembly {
             dispatcher,
             receiver,
@@ -740,6 +740,9 @@ pub fn set_error<E: Copy>(handle: &Handle<E>) -> Option<E> {
     handle.err().map(|fault| match &*fault {
         Fault::Set(error) | Fault::Stage { error, .. } => *error,
         Fault::Panicked { stage, message, .. } => panic!("stage {stage} panicked: {message}"),
+        Fault::Late { .. } | Fault::DeadlineExceeded { .. } => {
+            panic!("there is no time in a model")
+        }
     })
 }
 

@@ -276,6 +276,24 @@ impl<T: Send + 'static> Tx<T> {
         Self(edge::Tx::new(To::Mpmc(producer)))
     }
 
+    /// The end in front of a fork, of one for each branch.
+    pub fn all(branches: impl IntoIterator<Item = Self>) -> Self
+    where
+        T: Clone,
+    {
+        let branches = branches.into_iter().map(|branch| branch.0);
+        Self(edge::Tx::to_all(branches, |item| Some(item.clone())))
+    }
+
+    pub fn full_lane(&self) -> usize {
+        self.0.full_lane()
+    }
+
+    /// What others see of it.
+    pub fn peek(&self) -> Room {
+        Room(self.0.peek())
+    }
+
     pub fn begin(&mut self, ticket: usize) {
         self.0.begin(ticket);
     }
@@ -311,6 +329,19 @@ impl<T: Send + 'static> Tx<T> {
         let idle = Idle::parking();
         let strategy = idle.strategy(false);
         Dispatcher::new(self.0, (), &executor.0, &idle, false, strategy, attach)
+    }
+}
+
+/// What anybody may see of a pushing end.
+pub struct Room(StdArc<dyn OutputPeek>);
+
+impl Room {
+    pub fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
+    pub fn has_room_in(&self, lane: usize) -> bool {
+        self.0.has_room_in(lane)
     }
 }
 

@@ -171,7 +171,7 @@ impl Inside {
 
 const BEHIND: [Behind; 4] = [Behind::Receiver, Behind::One, Behind::Two, Behind::Keyed];
 
-const JOBS: u64 = 200;
+const JOBS: u64 = 100;
 
 fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize) {
     let census = Census::default();
@@ -228,21 +228,26 @@ fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize
     }
     .unwrap();
     let handle = pipeline.handle();
-    let watch = thread::spawn(move || {
-        while !handle.is_finished() {
-            conserved(&handle.counters());
-            thread::yield_now();
-        }
-        handle
-    });
     let results = Log::default();
     let log_of_results = results.clone();
-    let taker = thread::spawn(move || receiver.for_each(|tick| log_of_results.add(&tick)));
-    dispatcher.dispatch_all(ticks(&census, JOBS)).unwrap();
+    // Who dispatches and who receives look now and then; a thread that did nothing else would take the core.
+    let seen = handle.clone();
+    let taker = thread::spawn(move || {
+        for (nth, tick) in receiver.enumerate() {
+            log_of_results.add(&tick);
+            if nth % 16 == 0 {
+                conserved(&seen.counters());
+            }
+        }
+    });
+    let mut jobs = ticks(&census, JOBS).peekable();
+    while jobs.peek().is_some() {
+        dispatcher.dispatch_all(jobs.by_ref().take(8)).unwrap();
+        conserved(&handle.counters());
+    }
     dispatcher.done();
     taker.join().unwrap();
     pipeline.join().unwrap();
-    let handle = watch.join().unwrap();
 
     let times = before.times();
     let all: Vec<u64> = (0..JOBS).flat_map(|nth| vec![nth; times]).collect();
@@ -461,6 +466,7 @@ fn f_13_a_blocked_branch_holds_up_all() {
             let (waits, inside, seen) = (gate.clone(), began.clone(), fast.clone());
             let (mut dispatcher, receiver, pipeline) = Pipeline::<Infallible>::builder::<Tick>()
                 .capacity(capacity)
+                .workers(2) // One is inside.
                 .stage("0", Instances::new(1), |_| Ok)
                 .broadcast(|fork| {
                     fork.branch(|b| {

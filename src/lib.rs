@@ -57,6 +57,45 @@
 //! than the rings hold before it receives anything waits for itself; [`Dispatcher::try_dispatch`] says so
 //! instead, and `run` does both at once.
 //!
+//! # Forks
+//!
+//! ```text
+//!               ┌─▶ │ ─▶ "risk" ─▶ │ ─┐
+//! "decode" ─▶ ──┤                     ├─▶ "join" ─▶ │ ─▶ receive
+//!               └─▶ │ ─▶ "book" ─▶ │ ─┘
+//! ```
+//!
+//! [`Builder::broadcast`] lets several branches see every job. Each has stages of its own, with instances and
+//! placements like any others, or none, or a fork of its own; all have results of one type, which meet in front
+//! of the next stage (a merge). It ends in the same ways as a pipeline without forks.
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use ringmill::{Instances, Pipeline, stage::map};
+//! #[derive(Clone)]
+//! struct Tick { symbol: u8, price: i64 }
+//! enum Seen { Risk(i64), Book(u8, i64) }
+//!
+//! let one = || Instances::new(1);
+//! let by_symbol = Instances::new(2).keyed(|tick: &Tick| tick.symbol);
+//! let (mut exposure, mut last) = (0, [0; 2]);
+//! Pipeline::<Infallible>::builder::<(u8, i64)>()
+//!     .stage("decode", one(), |_| map(|(symbol, price)| Tick { symbol, price }))
+//!     .broadcast(|fork| {
+//!         fork.branch(|b| b.stage("risk", one(), |_| map(|tick: Tick| Seen::Risk(tick.price.abs()))))
+//!             .branch(|b| b.stage("book", by_symbol, |_| map(|tick: Tick| Seen::Book(tick.symbol, tick.price))))
+//!     })
+//!     .run([(0, 5), (1, -7), (0, 6)], |seen| match seen {
+//!         Seen::Risk(price) => exposure += price,
+//!         Seen::Book(symbol, price) => last[usize::from(symbol)] = price,
+//!     })?;
+//! assert_eq!((exposure, last), (18, [6, -7]));
+//! # Ok::<(), ringmill::RunError<Infallible>>(())
+//! ```
+//!
+//! A branch costs a copy and a push for each job, and the slowest branch holds up the stage before, and so all
+//! others.
+//!
 //! # Which ring?
 //!
 //! A pipeline chooses by the number of instances at both ends: [`spsc`](ring::spsc) where both are one, one
@@ -195,8 +234,8 @@ pub use idle::{Idle, IdleStrategy, Step};
 #[cfg(feature = "hdr")]
 pub use latency::{Latencies, Latency, StageLatency};
 pub use pipeline::{
-    Builder, Dispatcher, Ends, Handle, Instances, Many, One, Pipeline, Receiver, Report, Scaling,
-    Sealed, StillRunning, Stuck, Watch,
+    Builder, Dispatcher, Ends, Fork, Handle, Instances, Many, One, Pipeline, Receiver, Report,
+    Scaling, Sealed, StillRunning, Stuck, Watch,
 };
 pub use placement::{Placement, WorkerPlacement};
 pub use policy::{FailFast, Outcome, PerJob, Policy, Timed};

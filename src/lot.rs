@@ -3,6 +3,7 @@
 //! Counters say whether anybody sleeps at all; while nobody does, a wake costs a light fence and one load of
 //! a line that nobody writes. Everything else is cold.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -343,10 +344,52 @@ pub(crate) const DORMANT: usize = 32;
 /// Where the lane begins in the word.
 pub(crate) const LANE: u32 = 6;
 
+/// Some of the duties at one end of an edge. All who call them share the list.
+pub(crate) struct Neighbours {
+    list: Arc<[Neighbour]>,
+    part: Range<usize>,
+    /// Who calls is no neighbour of its own.
+    but: Option<usize>,
+}
+
+impl Neighbours {
+    pub(crate) fn all(list: &Arc<[Neighbour]>) -> Self {
+        Self {
+            part: 0..list.len(),
+            list: Arc::clone(list),
+            but: None,
+        }
+    }
+
+    pub(crate) fn only(list: &Arc<[Neighbour]>, nth: usize) -> Self {
+        Self {
+            part: nth..nth + 1,
+            ..Self::all(list)
+        }
+    }
+
+    pub(crate) fn all_but(list: &Arc<[Neighbour]>, nth: usize) -> Self {
+        Self {
+            but: Some(nth),
+            ..Self::all(list)
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Neighbour> {
+        let part = self.part.clone();
+        part.filter(|&nth| self.but != Some(nth))
+            .map(|nth| &self.list[nth])
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
 /// How one end of a ring calls the duties at its other end. Owned by who rings it.
 pub(crate) struct Bell {
     lot: Arc<Lot>,
-    duties: Box<[Neighbour]>,
+    duties: Neighbours,
     /// The backlog at which the next helper is called.
     level: usize,
     /// The poll in which a home was last found, and when that was first seen.
@@ -356,10 +399,10 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    pub(crate) fn new(lot: &Arc<Lot>, duties: impl Into<Box<[Neighbour]>>) -> Self {
+    pub(crate) fn new(lot: &Arc<Lot>, duties: Neighbours) -> Self {
         Self {
             lot: Arc::clone(lot),
-            duties: duties.into(),
+            duties,
             level: BACKLOG,
             seen: (0, None),
             count: 0,
@@ -411,7 +454,7 @@ impl Bell {
     /// The end of input concerns every home.
     pub(crate) fn ended(&self) {
         light_fence();
-        for duty in &self.duties {
+        for duty in self.duties.iter() {
             self.lot.wake(duty.home());
         }
     }
@@ -419,7 +462,7 @@ impl Bell {
     #[cold]
     #[inline(never)]
     fn call_givers(&self, was_full: bool) {
-        for duty in &self.duties {
+        for duty in self.duties.iter() {
             if self.lot.is_asleep(duty.home()) && (was_full || duty.word.load(Relaxed) & HOLDS != 0)
             {
                 self.lot.wake(duty.home());

@@ -21,9 +21,9 @@ use std::sync::Arc as StdArc;
 use std::time::Instant;
 
 use crate::counters::{Source, StageTally};
-use crate::edge::{self, Call, InputPeek, OutputPeek, To};
+use crate::edge::{self, Call, Crew, InputPeek, OutputPeek, To};
 use crate::hooks::Hooks;
-use crate::lot::{Flags, HOLDS, Neighbour};
+use crate::lot::{Flags, HOLDS, Neighbour, Neighbours};
 use crate::pipeline::builder::Many;
 use crate::pool::board::{self, Batch};
 use crate::ring::window;
@@ -31,7 +31,7 @@ use crate::ring::{mpmc, spsc};
 use crate::stage::{Context, Flow, Outlet, Stage, Token};
 use crate::sync::AtomicUsize;
 use crate::worker::Worker;
-use crate::worker::duty::{Crew, Duty, Ends, Parts, Poll, Polled};
+use crate::worker::duty::{Duty, Ends, Parts, Poll, Polled};
 use crate::worker::floor::{Floor, Staff, Trials};
 use crate::worker::station::Station as Place;
 use crate::{Dispatcher, FailFast, Fault, Handle, Idle, Receiver, RingError};
@@ -83,7 +83,7 @@ impl Lot {
         let duty = |&home: &usize| Flags::new(if holds { HOLDS } else { 0 }, home);
         Bell(lot::Bell::new(
             &self.0,
-            homes.iter().map(duty).collect::<Vec<_>>(),
+            Neighbours::all(&homes.iter().map(duty).collect()),
         ))
     }
 }
@@ -276,6 +276,24 @@ impl<T: Send + 'static> Tx<T> {
         Self(edge::Tx::new(To::Mpmc(producer)))
     }
 
+    /// The end in front of a fork, of one for each branch.
+    pub fn all(branches: impl IntoIterator<Item = Self>) -> Self
+    where
+        T: Clone,
+    {
+        let branches = branches.into_iter().map(|branch| branch.0);
+        Self(edge::Tx::to_all(branches, |item| Some(item.clone())))
+    }
+
+    pub fn full_lane(&self) -> usize {
+        self.0.full_lane()
+    }
+
+    /// What others see of it.
+    pub fn peek(&self) -> Room {
+        Room(self.0.peek())
+    }
+
     pub fn begin(&mut self, ticket: usize) {
         self.0.begin(ticket);
     }
@@ -299,7 +317,7 @@ impl<T: Send + 'static> Tx<T> {
     /// Receivers wait at the other end.
     pub fn calls_exit<E>(&mut self, executor: &Executor<E>) {
         let core = &executor.0.core;
-        self.0.attach(|_| Call::Exit(StdArc::clone(core)));
+        self.0.attach(|_, _| Call::Exit(StdArc::clone(core)));
     }
 
     /// The end at which jobs are dispatched.
@@ -311,6 +329,19 @@ impl<T: Send + 'static> Tx<T> {
         let idle = Idle::parking();
         let strategy = idle.strategy(false);
         Dispatcher::new(self.0, (), &executor.0, &idle, false, strategy, attach)
+    }
+}
+
+/// What anybody may see of a pushing end.
+pub struct Room(StdArc<dyn OutputPeek>);
+
+impl Room {
+    pub fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
+    pub fn has_room_in(&self, lane: usize) -> bool {
+        self.0.has_room_in(lane)
     }
 }
 
@@ -572,7 +603,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             if duties.is_empty() {
                 Call::Nobody
             } else {
-                Call::Duties(lot::Bell::new(&lot, duties))
+                Call::Duties(lot::Bell::new(&lot, Neighbours::all(&duties.into())))
             }
         };
 
@@ -628,6 +659,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 };
                 rxs.push((0..consumers).map(rx).collect());
             }
+            let is_merged = rxs[edge][0].rings().len() > 1;
+            edge::Tx::place(&mut txs[edge], edge, is_merged);
         }
 
         let inputs_merged: Vec<bool> = rxs.iter().map(|rx| rx[0].rings().len() > 1).collect();
@@ -637,7 +670,6 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let mut tallies = Vec::new();
         for (stage, (inputs, outputs)) in rxs.into_iter().zip(txs).enumerate() {
             let instances = self.instances[stage];
-            let crew = Crew::new(instances);
             let mut counted = StageTally {
                 name: StdArc::from(format!("stage {stage}")),
                 source: Source::Rings(inputs[0].rings().into_iter().cloned().collect()),
@@ -657,7 +689,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 let siblings = of_stage(stage).iter().enumerate();
                 let siblings = siblings.filter(|(nth, _)| *nth != instance);
                 rx.attach_siblings(bell(siblings.map(|(_, duty)| duty.clone()).collect()));
-                tx.attach(|_| {
+                tx.attach(|_, _| {
                     if stage + 1 == stages {
                         Call::Exit(StdArc::clone(core))
                     } else {
@@ -692,7 +724,6 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                         clock: (),
                         share: None,
                     },
-                    StdArc::clone(&crew),
                     StdArc::clone(&executor),
                 );
                 let flags = Neighbour::clone(&duties[number]);
@@ -714,17 +745,21 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             stations,
         });
 
-        let first = of_stage(0).to_vec();
-        let last = of_stage(stages - 1).to_vec();
+        let first = StdArc::from(of_stage(0));
+        let last = StdArc::from(of_stage(stages - 1));
         let lot = StdArc::clone(&lot);
         let behind = StdArc::clone(&lot);
         let attach_tx = StdArc::new(move |tx: &mut edge::Tx<'static, T>| {
-            tx.attach(|_| Call::Duties(lot::Bell::new(&behind, first.clone())));
+            tx.attach(|_, _| Call::Duties(lot::Bell::new(&behind, Neighbours::all(&first))));
         });
         let attach_rx = StdArc::new(move |rx: &mut edge::Rx<T>| {
             let is_merged = rx.rings().len() > 1;
             rx.attach(|lane| {
-                let before = if is_merged { &last[lane..=lane] } else { &last };
+                let before = if is_merged {
+                    Neighbours::only(&last, lane)
+                } else {
+                    Neighbours::all(&last)
+                };
                 Call::Duties(lot::Bell::new(&lot, before))
             });
         });

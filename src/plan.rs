@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use crate::affinity::{self, Pin, allowed_cores};
 use crate::counters::StageTally;
-use crate::edge::{Call, InputPeek, OutputPeek};
+use crate::edge::{Call, InputPeek, OutputPeek, Place};
 use crate::error::{BuildError, Fault, PinError, into_message};
 use crate::executor::Executor;
 use crate::hooks::Hooks;
 use crate::idle::{Idle, IdleStrategy};
 use crate::lifecycle::Core;
-use crate::lot::{BACKLOG, BOUND, Bell, DORMANT, Flags, Lot, Neighbour};
+use crate::lot::{BACKLOG, BOUND, Bell, DORMANT, Flags, Lot, Neighbour, Neighbours};
 use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
 use crate::scale::Share;
@@ -55,7 +55,8 @@ pub(crate) struct DutyPlan<'env> {
     /// The capacity of its input.
     pub(crate) capacity: usize,
     pub(crate) input_edge: usize,
-    pub(crate) output_edge: usize,
+    /// More than one in front of a fork.
+    pub(crate) outputs: Vec<Place>,
     /// Its part in the number of its stage's instances, where that changes.
     pub(crate) share: Option<Share>,
     pub(crate) build: Build<'env>,
@@ -72,15 +73,14 @@ impl DutyPlan<'_> {
 pub(crate) struct CallerDuty<'own> {
     pub(crate) duty: Box<dyn FnOnce(&Wiring) -> Box<dyn Poll + 'own> + 'own>,
     pub(crate) is_ready: Box<dyn Fn() -> bool + 'own>,
-    /// Whether it is in front of the first edge, rather than behind the last.
+    /// The edge that it feeds, or takes from.
+    pub(crate) edge: usize,
     pub(crate) is_feed: bool,
 }
 
-/// The duties at both ends of one edge; none where dispatchers or receivers are.
-#[derive(Default, Clone)]
+/// The ring or rings between two stages.
+#[derive(Default)]
 pub(crate) struct EdgePlan {
-    producers: Vec<usize>,
-    consumers: Vec<usize>,
     /// Each consumer has a ring of its own.
     has_lanes: bool,
     /// Each producer has a ring of its own.
@@ -125,17 +125,22 @@ pub struct Plan<'env, E> {
 pub struct Wiring {
     core: Arc<Core>,
     lot: Arc<Lot>,
-    edges: Vec<EdgePlan>,
-    /// By number of duty.
-    duties: Vec<(Neighbour, usize, usize)>,
+    edges: Arc<[Wires]>,
+    /// The input edge of each duty, and the duty's place among those who take from it.
+    inputs: Vec<Place>,
+}
+
+/// The duties at both ends of one edge; none where dispatchers or receivers are.
+struct Wires {
+    /// Where each has a ring of its own, in the order of the rings.
+    producers: Arc<[Neighbour]>,
+    consumers: Arc<[Neighbour]>,
+    has_lanes: bool,
+    is_merged: bool,
 }
 
 impl Wiring {
-    fn bell(&self, numbers: impl IntoIterator<Item = usize>) -> Call {
-        let duties: Vec<_> = numbers
-            .into_iter()
-            .map(|nth| self.duties[nth].0.clone())
-            .collect();
+    fn bell(&self, duties: Neighbours) -> Call {
         if duties.is_empty() {
             Call::Nobody
         } else {
@@ -145,48 +150,40 @@ impl Wiring {
 
     /// Whom to call behind edge `edge`, lane `lane`.
     pub(crate) fn behind(&self, edge: usize, lane: usize) -> Call {
-        let plan = &self.edges[edge];
-        if plan.consumers.is_empty() {
+        let wires = &self.edges[edge];
+        if wires.consumers.is_empty() {
             Call::Exit(Arc::clone(&self.core))
-        } else if plan.has_lanes {
-            self.bell([plan.consumers[lane]])
+        } else if wires.has_lanes {
+            self.bell(Neighbours::only(&wires.consumers, lane))
         } else {
-            self.bell(plan.consumers.iter().copied())
+            self.bell(Neighbours::all(&wires.consumers))
         }
     }
 
     /// Whom to call in front of edge `edge`, lane `lane`.
     pub(crate) fn in_front(&self, edge: usize, lane: usize) -> Call {
-        let plan = &self.edges[edge];
-        if plan.producers.is_empty() {
+        let wires = &self.edges[edge];
+        if wires.producers.is_empty() {
             Call::Mouth(Arc::clone(&self.core))
-        } else if plan.is_merged {
-            self.bell([plan.producers[lane]])
+        } else if wires.is_merged {
+            self.bell(Neighbours::only(&wires.producers, lane))
         } else {
-            self.bell(plan.producers.iter().copied())
+            self.bell(Neighbours::all(&wires.producers))
         }
     }
 
     /// The others that share the input of duty `number`.
     pub(crate) fn siblings(&self, number: usize) -> Call {
-        let plan = &self.edges[self.duties[number].1];
-        if plan.has_lanes {
+        let (edge, nth) = self.inputs[number];
+        let wires = &self.edges[edge];
+        if wires.has_lanes {
             return Call::Nobody;
         }
-        self.bell(
-            plan.consumers
-                .iter()
-                .copied()
-                .filter(|&other| other != number),
-        )
+        self.bell(Neighbours::all_but(&wires.consumers, nth))
     }
 
     pub(crate) fn input_edge(&self, number: usize) -> usize {
-        self.duties[number].1
-    }
-
-    pub(crate) fn output_edge(&self, number: usize) -> usize {
-        self.duties[number].2
+        self.inputs[number].0
     }
 
     /// The lot's workers and the ends: whether they are more than the cores.
@@ -276,9 +273,6 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
     }
 
     pub(crate) fn add_duty(&mut self, duty: DutyPlan<'env>) {
-        let number = self.duties.len();
-        self.edges[duty.input_edge].consumers.push(number);
-        self.edges[duty.output_edge].producers.push(number);
         self.duties.push(duty);
     }
 
@@ -341,12 +335,14 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         let Self {
             config,
             executor,
-            duties,
-            mut edges,
+            mut duties,
+            edges,
             stages,
             hooks,
             ..
         } = self;
+        // Those in front of a fork were hidden after those behind it.
+        duties.sort_by_key(|duty| duty.stage);
         let crew = Assignment::new(&config, &duties, &edges, caller.is_some());
         let scaled = scaled(&duties, &stages);
         let has_keeper = config.deadline.is_some() || !scaled.is_empty();
@@ -365,7 +361,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         );
         executor.set_up(duties.len(), stages, hooks);
 
-        let mut table: Vec<_> = duties
+        let flags: Vec<Neighbour> = duties
             .iter()
             .zip(&crew.homes)
             .map(|(duty, &home)| {
@@ -374,24 +370,15 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                     None if duty.is_dormant() => DORMANT,
                     None => 0,
                 };
-                (Flags::new(word, home), duty.input_edge, duty.output_edge)
+                Flags::new(word, home)
             })
             .collect();
-        let last = edges.len() - 1;
-        for duty in caller.iter().flatten() {
-            let number = table.len();
-            table.push((Flags::new(BOUND, 0), last, 0));
-            if duty.is_feed {
-                edges[0].producers.push(number);
-            } else {
-                edges[last].consumers.push(number);
-            }
-        }
+        let (edges, inputs) = wires(&edges, &duties, &flags, caller.iter().flatten());
         let wiring = Wiring {
             core: Arc::clone(&executor.core),
             lot: Arc::clone(&lot),
             edges,
-            duties: table,
+            inputs,
         };
 
         let mut stations = Vec::new();
@@ -410,9 +397,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 }
             };
             let threshold = (duty.capacity / 2).clamp(1, BACKLOG);
-            let flags = Neighbour::clone(&wiring.duties[number].0);
             stations.push(Station::new(
-                flags,
+                Neighbour::clone(&flags[number]),
                 made,
                 duty.input,
                 duty.output,
@@ -557,8 +543,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         let wiring = Arc::try_unwrap(wiring).unwrap_or_else(|shared| Wiring {
             core: Arc::clone(&shared.core),
             lot: Arc::clone(&shared.lot),
-            edges: shared.edges.clone(),
-            duties: shared.duties.clone(),
+            edges: Arc::clone(&shared.edges),
+            inputs: shared.inputs.clone(),
         });
         Ok(Started {
             wiring,
@@ -567,6 +553,44 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             strategies,
         })
     }
+}
+
+/// The duties at both ends of each edge, and the place of each duty at its input's.
+fn wires<'caller, 'own: 'caller>(
+    edges: &[EdgePlan],
+    duties: &[DutyPlan<'_>],
+    flags: &[Neighbour],
+    caller: impl Iterator<Item = &'caller CallerDuty<'own>>,
+) -> (Arc<[Wires]>, Vec<Place>) {
+    let mut producers = vec![Vec::new(); edges.len()];
+    let mut consumers = vec![Vec::new(); edges.len()];
+    let mut inputs = Vec::new();
+    for (duty, flags) in duties.iter().zip(flags) {
+        inputs.push((duty.input_edge, consumers[duty.input_edge].len()));
+        consumers[duty.input_edge].push(Arc::clone(flags));
+        for &(edge, lane) in &duty.outputs {
+            producers[edge].push((lane, Arc::clone(flags)));
+        }
+    }
+    for duty in caller {
+        let flags = Flags::new(BOUND, 0);
+        if duty.is_feed {
+            producers[duty.edge].push((0, flags));
+        } else {
+            consumers[duty.edge].push(flags);
+        }
+    }
+    let ends = producers.into_iter().zip(consumers).zip(edges);
+    let wires = ends.map(|((mut producers, consumers), edge)| {
+        producers.sort_by_key(|&(lane, _)| lane);
+        Wires {
+            producers: producers.into_iter().map(|(_, flags)| flags).collect(),
+            consumers: consumers.into(),
+            has_lanes: edge.has_lanes,
+            is_merged: edge.is_merged,
+        }
+    });
+    (wires.collect(), inputs)
 }
 
 /// Calls a hook of the user's; its panic is an error.

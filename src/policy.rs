@@ -75,6 +75,11 @@ pub trait Policy<E>: sealed::Sealed + 'static {
     #[doc(hidden)]
     fn peek<T: Send>(item: &Self::Item<T>) -> Option<&T>;
 
+    /// The item once more, for another branch of a fork; none of one that stands for an earlier failure,
+    /// which goes only one way.
+    #[doc(hidden)]
+    fn copy<T: Clone + Send>(item: &Self::Item<T>) -> Option<Self::Item<T>>;
+
     /// A result of the job that was opened last, as an item; `None` if it comes too late.
     #[doc(hidden)]
     fn emit<T: Send>(clock: &mut Self::Clock, result: T) -> Option<Self::Item<T>>;
@@ -139,6 +144,10 @@ impl<E: Send + 'static> Policy<E> for FailFast {
         Some(item)
     }
 
+    fn copy<T: Clone + Send>(item: &T) -> Option<T> {
+        Some(item.clone())
+    }
+
     #[inline]
     fn emit<T: Send>((): &mut (), result: T) -> Option<T> {
         Some(result)
@@ -195,6 +204,10 @@ impl<E: Send + 'static> Policy<E> for PerJob {
     #[inline]
     fn peek<T: Send>(item: &Outcome<T, E>) -> Option<&T> {
         item.as_ref().ok()
+    }
+
+    fn copy<T: Clone + Send>(item: &Outcome<T, E>) -> Option<Outcome<T, E>> {
+        item.as_ref().ok().cloned().map(Ok)
     }
 
     #[inline]
@@ -291,6 +304,11 @@ where
     #[inline]
     fn peek<T: Send>(item: &Self::Item<T>) -> Option<&T> {
         P::peek(&item.item)
+    }
+
+    fn copy<T: Clone + Send>(item: &Self::Item<T>) -> Option<Self::Item<T>> {
+        let stamp = item.stamp;
+        P::copy(&item.item).map(|item| Stamped { stamp, item })
     }
 
     #[inline]

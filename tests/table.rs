@@ -203,9 +203,14 @@ impl Scene {
             assert_eq!(stage.finished + stage.dropped, stage.dispatched, "{books}");
         }
         let missing = |stage| if at == stage { act.missing() } else { 0 };
+        let (copies, beside) = if plant.case.is_forked() {
+            (2, plant.stage("c").dispatched)
+        } else {
+            (1, 0)
+        };
         assert_eq!(
-            b.dispatched + a.discarded,
-            a.finished - missing(At::A),
+            b.dispatched + beside + a.discarded,
+            copies * (a.finished - missing(At::A)),
             "{books}"
         );
         if act.drains() {

@@ -362,6 +362,48 @@ fn free_slot_wakes_stage_before() {
     free_slot_wakes_worker("event::free_slot_wakes_stage_before", false);
 }
 
+/// A worker sleeps with a result in its hand that both lanes of a fork refused: it goes on from lane to lane as
+/// they are emptied, in any order, and each gets the result once.
+#[test]
+fn free_slots_wake_fork() {
+    let name = "event::free_slots_wake_fork";
+    model(name, 500, &["sent", "room"], |scene| {
+        let lot = Lot::new(1);
+        let (branches, consumers): (Vec<_>, Vec<_>) = (0..2)
+            .map(|_| {
+                let (tx, rx) = mpmc::ring_at(1, 0).unwrap();
+                tx.try_push(1).unwrap();
+                let bell = lot.bell(&[0], true);
+                let consumer = scene.spawn(move |_| {
+                    assert_eq!(rx.try_pop(), Some(1));
+                    bell.given_back(false);
+                    (rx, bell)
+                });
+                (Tx::mpmc(tx), consumer)
+            })
+            .unzip();
+        let mut tx = Tx::all(branches);
+        let room = tx.peek();
+        scene.enter();
+        let mut item = 2;
+        while let Err(refused) = tx.try_send(item) {
+            item = refused;
+            tx.publish();
+            let lane = tx.full_lane();
+            lot.sleep(0, || room.has_room_in(lane));
+        }
+        tx.publish();
+        scene.saw("sent");
+        assert!(!room.has_room());
+        for consumer in consumers {
+            let (rx, _bell) = consumer.join().unwrap();
+            assert_eq!((rx.try_pop(), rx.try_pop()), (Some(2), None));
+        }
+        assert!(room.has_room());
+        scene.saw("room");
+    });
+}
+
 /// A worker sleeps, and its input ends.
 #[test]
 fn end_of_input_wakes_worker() {

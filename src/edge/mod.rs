@@ -1,15 +1,18 @@
 //! Edges: the two ends of a ring as a duty sees them, whichever kind the ring is, together with whom to
 //! call at its other end.
 
+mod all;
+mod crew;
 mod peek;
 mod rx;
 mod tx;
 
 use std::sync::Arc;
 
+pub(crate) use crew::Crew;
 pub(crate) use peek::{InputPeek, OutputPeek};
 pub(crate) use rx::Rx;
-pub(crate) use tx::{Route, To, Tx};
+pub(crate) use tx::{Place, Route, To, Tx};
 
 use crate::lifecycle::Core;
 use crate::lot::Bell;

@@ -181,6 +181,7 @@ impl<'env, T: Send + 'env> Tx<'env, T> {
             To::Spsc(producer) => StdArc::new(SpscPeek(Arc::clone(producer.cursors()))),
             To::Mpmc(producer) => StdArc::new(MpmcOutput(producer.clone())),
             To::Window { placer, .. } => StdArc::new(WindowOutput(placer.peek())),
+            To::All(all) => StdArc::new(all.peek()),
             To::Nowhere => StdArc::new(NowhereOutput),
             To::Lanes { lanes, .. } => {
                 StdArc::new(LanesOutput(lanes.iter().map(Tx::peek).collect()))

@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc as StdArc;
 
-use super::Call;
+use super::all::All;
+use super::{Call, Crew};
 use crate::error::{Closed, PushError};
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};
@@ -16,6 +17,9 @@ use crate::sync::Arc;
 
 /// Picks the lane for an item.
 pub(crate) type Route<'env, T> = StdArc<dyn Fn(&T) -> usize + Send + Sync + 'env>;
+
+/// Where a pushing end is: the number of its edge, and of its ring if the edge has one for each producer.
+pub(crate) type Place = (usize, usize);
 
 /// A pushing end.
 #[expect(
@@ -25,6 +29,10 @@ pub(crate) type Route<'env, T> = StdArc<dyn Fn(&T) -> usize + Send + Sync + 'env
 pub struct Tx<'env, T> {
     pub(super) to: To<'env, T>,
     call: Call,
+    /// The others that push into the same ring, if there are any.
+    crew: Option<StdArc<Crew>>,
+    /// The edge that it belongs to and, where each producer has a ring of its own there, which one this is.
+    place: Place,
     /// Pushed since the last publication.
     dirty: bool,
     full_lane: usize,
@@ -44,6 +52,8 @@ pub(crate) enum To<'env, T> {
         lanes: Vec<Tx<'env, T>>,
         route: Route<'env, T>,
     },
+    /// One end for each branch of a fork.
+    All(All<'env, T>),
     Nowhere,
 }
 
@@ -52,6 +62,8 @@ impl<'env, T> Tx<'env, T> {
         Self {
             to,
             call: Call::Nobody,
+            crew: None,
+            place: (0, 0),
             dirty: false,
             full_lane: 0,
         }
@@ -73,14 +85,38 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
-    /// Says who is at the other end; for lanes, at each one's.
-    pub(crate) fn attach(&mut self, mut call: impl FnMut(usize) -> Call) {
-        if let To::Lanes { lanes, .. } = &mut self.to {
-            for (nth, lane) in lanes.iter_mut().enumerate() {
-                lane.call = call(nth);
+    /// Says where the ends of one ring, or of one ring each, are; who shares a ring closes it together.
+    pub(crate) fn place(txs: &mut [Self], edge: usize, is_merged: bool) {
+        let crew = (txs.len() > 1 && !is_merged).then(|| Crew::new(txs.len()));
+        for (nth, tx) in txs.iter_mut().enumerate() {
+            tx.place = (edge, if is_merged { nth } else { 0 });
+            tx.crew.clone_from(&crew);
+        }
+    }
+
+    /// The edges that it pushes into.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        match &self.to {
+            To::All(all) => all.places(),
+            _ => vec![self.place],
+        }
+    }
+
+    /// Says who is at the other end, by edge and lane; for lanes, at each one's.
+    pub(crate) fn attach(&mut self, mut call: impl FnMut(usize, usize) -> Call) {
+        self.attach_each(&mut call);
+    }
+
+    pub(super) fn attach_each(&mut self, call: &mut dyn FnMut(usize, usize) -> Call) {
+        let (edge, _) = self.place;
+        match &mut self.to {
+            To::Lanes { lanes, .. } => {
+                for (nth, lane) in lanes.iter_mut().enumerate() {
+                    lane.call = call(edge, nth);
+                }
             }
-        } else {
-            self.call = call(0);
+            To::All(all) => all.attach(call),
+            _ => self.call = call(edge, 0),
         }
     }
 
@@ -127,6 +163,11 @@ impl<'env, T> Tx<'env, T> {
                 }
                 *pending = Some(item);
             }
+            To::All(all) => {
+                // Some lanes may have taken it that others refuse.
+                self.dirty = true;
+                return all.try_send(item);
+            }
             To::Nowhere => drop(item),
         }
         self.dirty = true;
@@ -142,6 +183,7 @@ impl<'env, T> Tx<'env, T> {
     pub(crate) fn full_lane(&self) -> usize {
         match &self.to {
             To::Window { placer, ticket, .. } => placer.cursors().index(*ticket),
+            To::All(all) => all.full_lane(),
             _ => self.full_lane,
         }
     }
@@ -152,6 +194,7 @@ impl<'env, T> Tx<'env, T> {
         match &mut self.to {
             To::Spsc(producer) => producer.has_room(),
             To::Mpmc(producer) => producer.has_room(),
+            To::All(all) => all.has_room(),
             // The ticket is taken only with room; a lane is known only with the result.
             To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
         }
@@ -197,6 +240,7 @@ impl<'env, T> Tx<'env, T> {
     pub(crate) fn take_pending(&mut self) -> Option<T> {
         match &mut self.to {
             To::Window { pending, .. } => pending.take(),
+            To::All(all) => all.take_pending(),
             _ => None,
         }
     }
@@ -217,16 +261,22 @@ impl<'env, T> Tx<'env, T> {
             To::Mpmc(producer) => self.call.published(|| producer.len()),
             To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
+            To::All(all) => all.publish(),
             To::Nowhere => {}
         }
     }
 
-    /// Whether no other instance pushes into the same ring.
-    pub(crate) fn is_alone(&self) -> bool {
-        matches!(self.to, To::Spsc(_))
+    /// The duty whose end it is pushes no more. The last one to leave ends the other end's input.
+    pub(crate) fn leave(&mut self) {
+        self.publish();
+        if let To::All(all) = &mut self.to {
+            all.leave();
+        } else if self.crew.as_ref().is_none_or(|crew| crew.leave()) {
+            self.close();
+        }
     }
 
-    /// Ends the other end's input. Called once, by the last instance that pushes, after its last push.
+    /// Ends the other end's input. Called once, by the last that pushes, after its last push.
     pub(crate) fn close(&mut self) {
         self.publish();
         match &mut self.to {
@@ -234,7 +284,8 @@ impl<'env, T> Tx<'env, T> {
             To::Mpmc(producer) => drop(producer.close()),
             To::Window { placer, .. } => placer.close(),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::close),
-            To::Nowhere => {}
+            // Those are closed one by one, each when its own last producer leaves.
+            To::All(_) | To::Nowhere => {}
         }
         self.call.ended();
     }
@@ -254,7 +305,9 @@ impl<'env, T> Tx<'env, T> {
                 lanes[lane].dispatch(item)
             }
             // A mouth is one of the above.
-            To::Spsc(_) | To::Window { .. } | To::Nowhere => Err(PushError::Full(item)),
+            To::Spsc(_) | To::Window { .. } | To::All(_) | To::Nowhere => {
+                Err(PushError::Full(item))
+            }
         }
     }
 
@@ -298,7 +351,7 @@ impl<'env, T> Tx<'env, T> {
         match &self.to {
             To::Mpmc(producer) => producer.has_room(),
             To::Lanes { lanes, .. } => lanes[self.full_lane].may_dispatch(),
-            To::Spsc(_) | To::Window { .. } | To::Nowhere => false,
+            To::Spsc(_) | To::Window { .. } | To::All(_) | To::Nowhere => false,
         }
     }
 }
@@ -306,7 +359,7 @@ impl<'env, T> Tx<'env, T> {
 impl<T> Clone for Tx<'_, T> {
     /// For shared ends (MPMC, lanes of them); whom to call is to be said anew.
     fn clone(&self) -> Self {
-        Self::new(match &self.to {
+        let to = match &self.to {
             To::Mpmc(producer) => To::Mpmc(producer.clone()),
             To::Lanes { lanes, route } => To::Lanes {
                 lanes: lanes.clone(),
@@ -317,7 +370,12 @@ impl<T> Clone for Tx<'_, T> {
                 ticket: 0,
                 pending: None,
             },
-            To::Spsc(_) | To::Nowhere => To::Nowhere,
-        })
+            To::Spsc(_) | To::All(_) | To::Nowhere => To::Nowhere,
+        };
+        Self {
+            crew: self.crew.clone(),
+            place: self.place,
+            ..Self::new(to)
+        }
     }
 }

@@ -7,23 +7,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connect::{Wanted, connect, end_nowhere, source};
 use super::instances::{Accepts, Any, Instances, Routes};
-use super::relay;
 use crate::affinity::Pin;
 use crate::counters::{Source, StageTally, Tally};
-use crate::edge::{Route, Rx, To, Tx};
-use crate::error::{BuildError, Fault, RingError, into_message};
+use crate::edge::{Route, Rx, Tx};
+use crate::error::{BuildError, Fault, into_message};
 use crate::idle::Idle;
 use crate::pipeline::Handle;
 use crate::plan::{self, DutyPlan, Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::ring::cursor::Cursors;
-use crate::ring::{mpmc, spsc, window};
 use crate::scale::{Scale, Share};
 use crate::stage::{Context, Stage, Then, Token};
 use crate::sync::Arc as RingArc;
 use crate::timing::{Clock, Due};
-use crate::worker::duty::{Crew, Duty, Ends, Make, Parts};
+use crate::worker::duty::{Duty, Ends, Make, Parts};
 
 /// One handle, by type: it cannot be cloned.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +43,9 @@ where
     P: Policy<E>,
 {
     pub(crate) plan: Plan<'env, E>,
-    /// The dispatchers' end, once the first ring is made.
-    pub(crate) mouth: Option<Tx<'env, P::Item<J>>>,
+    /// The dispatchers' end, once the first ring is made; in a branch, one for each instance in front of
+    /// the fork.
+    pub(crate) mouth: Vec<Tx<'env, P::Item<J>>>,
     pub(crate) capacity: usize,
     pub(crate) last: L,
     pub(crate) types: PhantomData<(D, R)>,
@@ -69,7 +69,10 @@ where
 
 /// No stage yet.
 #[derive(Debug)]
-pub struct Nothing(());
+pub struct Nothing {
+    /// In a branch, the instances in front of the fork.
+    pub(super) producers: Option<usize>,
+}
 
 /// The last stage so far: not yet hidden, because another may be fused into it.
 pub struct Last<'env, In, S, E, P, W>
@@ -106,29 +109,33 @@ impl<In: Send, S, E, P: Policy<E>, W> fmt::Debug for Last<'_, In, S, E, P, W> {
 )]
 pub struct Shape {
     /// Instances; none where dispatchers are in front.
-    producers: Option<usize>,
+    pub(super) producers: Option<usize>,
     /// The window and the input that numbers its tickets.
-    window: Option<(usize, RingArc<Cursors>)>,
+    pub(super) window: Option<(usize, RingArc<Cursors>)>,
 }
 
 /// The last stage so far, or none. Not to be implemented outside.
-pub trait Link<'env, J: Send, E, P: Policy<E>> {
+pub trait Link<'env, J: Send, E, P: Policy<E>>: Send + 'env {
     /// The type of its results.
     type Out: Send + 'env;
 
     #[doc(hidden)]
     fn shape(&self) -> Shape;
 
-    /// Gives it its producer ends and hides it in the plan; if it is none, gives the end back: it is the
-    /// dispatchers'.
+    /// Gives it its producer ends, one for each of the [`Shape`]'s producers, and hides it in the plan. If
+    /// there is no stage, gives the ends back: they are the dispatchers', or belong in front of a fork.
     #[doc(hidden)]
     fn seal(
         self,
         plan: &mut Plan<'env, E>,
-        edge: usize,
         txs: Vec<Tx<'env, P::Item<Self::Out>>>,
-    ) -> Option<Tx<'env, P::Item<J>>>;
+    ) -> Vec<Tx<'env, P::Item<J>>>;
 }
+
+/// There is at least one stage. Not to be implemented outside.
+pub trait Staged {}
+
+impl<In: Send, S, E, P: Policy<E>, W> Staged for Last<'_, In, S, E, P, W> {}
 
 impl<'env, J, E, P> Link<'env, J, E, P> for Nothing
 where
@@ -139,7 +146,7 @@ where
 
     fn shape(&self) -> Shape {
         Shape {
-            producers: None,
+            producers: self.producers,
             window: None,
         }
     }
@@ -147,10 +154,9 @@ where
     fn seal(
         self,
         _plan: &mut Plan<'env, E>,
-        _edge: usize,
-        mut txs: Vec<Tx<'env, P::Item<J>>>,
-    ) -> Option<Tx<'env, P::Item<J>>> {
-        txs.pop()
+        txs: Vec<Tx<'env, P::Item<J>>>,
+    ) -> Vec<Tx<'env, P::Item<J>>> {
+        txs
     }
 }
 
@@ -177,11 +183,10 @@ where
     fn seal(
         self,
         plan: &mut Plan<'env, E>,
-        edge: usize,
         txs: Vec<Tx<'env, P::Item<S::Out>>>,
-    ) -> Option<Tx<'env, P::Item<J>>> {
-        self.hide(plan, edge, txs);
-        None
+    ) -> Vec<Tx<'env, P::Item<J>>> {
+        self.hide(plan, txs);
+        Vec::new()
     }
 }
 
@@ -195,9 +200,8 @@ where
     W: Accepts<S>,
 {
     /// Gives each instance its producer end, and hides their types in the plan.
-    fn hide(self, plan: &mut Plan<'env, E>, edge: usize, txs: Vec<Tx<'env, P::Item<S::Out>>>) {
+    fn hide(self, plan: &mut Plan<'env, E>, txs: Vec<Tx<'env, P::Item<S::Out>>>) {
         let instances = self.rxs.len();
-        let crew = Crew::new(instances);
         let timing = plan.config.timing.clone();
         let is_first = self.edge == 0;
         let ends = self.rxs.into_iter().zip(txs).zip(self.tallies).enumerate();
@@ -226,12 +230,11 @@ where
                 names: self.names.clone(),
                 tallies,
             };
-            let (input, output) = (rx.peek(), tx.peek());
+            let (input, output, outputs) = (rx.peek(), tx.peek(), tx.places());
             let make = Arc::clone(&self.make);
-            let crew = Arc::clone(&crew);
             let executor = Arc::clone(&plan.executor);
             let build = W::erase(move |wiring: &Wiring, number| {
-                tx.attach(|lane| wiring.behind(wiring.output_edge(number), lane));
+                tx.attach(|edge, lane| wiring.behind(edge, lane));
                 rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
                 rx.attach_siblings(wiring.siblings(number));
                 let stage = context.stage.to_string();
@@ -242,7 +245,7 @@ where
                     share: of_duty,
                 };
                 let duty = catch_unwind(AssertUnwindSafe(|| {
-                    Duty::<In, S, E, P>::new(make, context, parts, ends, crew, executor)
+                    Duty::<In, S, E, P>::new(make, context, parts, ends, executor)
                 }))
                 .map_err(|payload| BuildError::Init {
                     stage,
@@ -267,18 +270,11 @@ where
                 output,
                 capacity: self.capacity,
                 input_edge: self.edge,
-                output_edge: edge,
+                outputs,
                 share,
                 build,
             });
         }
-    }
-
-    /// Ends the plan here: results go nowhere.
-    pub(crate) fn end_nowhere(self, plan: &mut Plan<'env, E>) {
-        let edge = plan.add_edge(false);
-        let txs = self.rxs.iter().map(|_| Tx::new(To::Nowhere)).collect();
-        self.hide(plan, edge, txs);
     }
 }
 
@@ -290,9 +286,9 @@ where
     pub(crate) fn new() -> Self {
         Self {
             plan: Plan::new(),
-            mouth: None,
+            mouth: Vec::new(),
             capacity: CAPACITY,
-            last: Nothing(()),
+            last: Nothing { producers: None },
             types: PhantomData,
         }
     }
@@ -353,7 +349,7 @@ where
         } = self;
         Builder {
             plan,
-            mouth: None, // No stage is there, so no ring either.
+            mouth: Vec::new(), // No stage is there, so no ring either.
             capacity,
             last,
             types: PhantomData,
@@ -563,14 +559,6 @@ struct How {
     scale: Option<Arc<Scale>>,
 }
 
-/// What the next stage, or the receivers, ask of the ring in front of them.
-pub(crate) struct Wanted<'env, X> {
-    /// Who takes from it; `None` where receivers do.
-    pub(crate) stage: Option<String>,
-    pub(crate) consumers: usize,
-    pub(crate) route: Option<Route<'env, X>>,
-}
-
 impl<'env, J, E, P, D, R, L> Builder<'env, J, E, P, D, R, L>
 where
     J: Send + 'env,
@@ -616,7 +604,7 @@ where
         mut self,
         instances: Instances<W>,
         init: F,
-    ) -> (Plan<'env, E>, Option<Tx<'env, P::Item<J>>>)
+    ) -> (Plan<'env, E>, Vec<Tx<'env, P::Item<J>>>)
     where
         F: Fn(&Context) -> S + Send + Sync + 'env,
         S: Stage<P::Item<L::Out>, E> + 'env,
@@ -628,7 +616,8 @@ where
         let (mut plan, mouth, opened) = self.open(&name, how.count, None);
         let last: Last<'env, P::Item<L::Out>, S, E, FailFast, W> =
             opened.into_last(name, how, init);
-        last.end_nowhere(&mut plan);
+        // Its own mouth is that of a stage, which has none.
+        let _none = end_nowhere::<P::Item<J>, E, FailFast, _>(&mut plan, last);
         (plan, mouth)
     }
 
@@ -640,7 +629,7 @@ where
         route: Option<Route<'env, P::Item<L::Out>>>,
     ) -> (
         Plan<'env, E>,
-        Option<Tx<'env, P::Item<J>>>,
+        Vec<Tx<'env, P::Item<J>>>,
         Opened<P::Item<L::Out>>,
     ) {
         let Self {
@@ -827,180 +816,4 @@ where
             types: PhantomData,
         }
     }
-}
-
-/// The rings in front of a stage, for counting.
-fn source<X>(plan: &Plan<'_, impl Sized>, edge: usize, rxs: &[Rx<X>]) -> Vec<RingArc<Cursors>> {
-    if let Some(window) = plan.window_before(edge) {
-        return vec![window];
-    }
-    let mut rings: Vec<RingArc<Cursors>> = Vec::new();
-    for cursors in rxs.iter().flat_map(Rx::rings) {
-        if !rings
-            .iter()
-            .any(|ring| std::ptr::eq(&raw const **ring, &raw const **cursors))
-        {
-            rings.push(RingArc::clone(cursors));
-        }
-    }
-    rings
-}
-
-/// A ring as asked for or, where that cannot be, the error and the smallest ring in its place: `start` will
-/// say the error, and types need a ring.
-fn ring_or<X>(
-    plan: &mut Plan<'_, impl Send + Sync + 'static>,
-    stage: Option<&String>,
-    capacity: usize,
-    make: impl Fn(usize) -> Result<X, RingError>,
-) -> X {
-    match make(capacity) {
-        Ok(ring) => ring,
-        Err(error) => {
-            plan.refuse(BuildError::Ring {
-                stage: stage.cloned(),
-                error,
-            });
-            make(1).unwrap_or_else(|error| panic!("no memory for a single slot: {error}"))
-        }
-    }
-}
-
-/// Puts a ring behind `last`, of the kind that its producers and the consumers wanted ask for, and hides
-/// `last` in the plan. Returns the consumers' ends, the edge's number, and tallies of what stands between.
-pub(crate) fn connect<'env, J, E, P, L>(
-    plan: &mut Plan<'env, E>,
-    mouth: &mut Option<Tx<'env, P::Item<J>>>,
-    capacity: usize,
-    last: L,
-    wanted: Wanted<'env, P::Item<L::Out>>,
-) -> (Vec<Rx<P::Item<L::Out>>>, usize, Vec<Arc<Tally>>)
-where
-    J: Send + 'env,
-    E: Send + Sync + 'static,
-    P: Policy<E>,
-    L: Link<'env, J, E, P>,
-{
-    let shape = last.shape();
-    let edge = if shape.producers.is_none() {
-        0
-    } else {
-        plan.add_edge(false)
-    };
-    let Some((size, input)) = shape.window else {
-        let is_mouth = shape.producers.is_none();
-        let producers = shape.producers.unwrap_or(1);
-        if wanted.route.is_some() {
-            plan.set_lanes(edge);
-        }
-        if !is_mouth && is_merged(producers, &wanted) {
-            plan.set_merged(edge);
-        }
-        let (txs, rxs) = rings(plan, capacity, is_mouth, producers, wanted);
-        *mouth = last.seal(plan, edge, txs).or(mouth.take());
-        return (rxs, edge, Vec::new());
-    };
-    let make = |size| window::window(size, RingArc::clone(&input));
-    let (placer, taker) = ring_or(plan, wanted.stage.as_ref(), size, make);
-    let placers = (0..shape.producers.unwrap_or(1))
-        .map(|_| Tx::to_window(placer.clone()))
-        .collect();
-    let is_direct = wanted.consumers == 1 && wanted.route.is_none();
-    let rx = Rx::window(taker);
-    if is_direct {
-        *mouth = last.seal(plan, edge, placers).or(mouth.take());
-        return (vec![rx], edge, Vec::new());
-    }
-    // A window has one consumer: a relay takes from it for the many.
-    plan.set_window_before(edge, rx.cursors());
-    *mouth = last.seal(plan, edge, placers).or(mouth.take());
-    let behind = plan.add_edge(wanted.route.is_some());
-    plan.set_window_before(behind, rx.cursors());
-    let is_exit = wanted.stage.is_none();
-    let (mut txs, rxs) = rings(plan, capacity, false, 1, wanted);
-    let tally = Tally::new();
-    if let Some(tx) = txs.pop() {
-        relay::add(plan, rx, tx, edge, behind, Arc::clone(&tally), is_exit);
-    }
-    if is_exit {
-        // What a stop makes it drop are results of the stage before.
-        if let Some(stage) = plan.stages.last_mut() {
-            stage.instances.push(tally);
-        }
-        return (rxs, behind, Vec::new());
-    }
-    (rxs, behind, vec![tally])
-}
-
-/// Producers that get a ring each in front of a single consumer, at the most: it looks at all of them in turn,
-/// at two cache lines each.
-const MERGED: usize = 8;
-
-/// Whether the one consumer takes from a ring for each producer instead of one that they share: a push then
-/// needs no read-modify-write, and no line moves between producers.
-fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
-    (2..=MERGED).contains(&producers) && wanted.consumers == 1 && wanted.route.is_none()
-}
-
-/// Rings from `producers` (dispatchers, if it is the mouth) to the consumers wanted.
-fn rings<'env, X: Send + 'env>(
-    plan: &mut Plan<'env, impl Send + Sync + 'static>,
-    capacity: usize,
-    is_mouth: bool,
-    producers: usize,
-    wanted: Wanted<'env, X>,
-) -> (Vec<Tx<'env, X>>, Vec<Rx<X>>) {
-    let is_merged = !is_mouth && is_merged(producers, &wanted);
-    let Wanted {
-        stage,
-        consumers,
-        route,
-    } = wanted;
-    let stage = stage.as_ref();
-    let is_single = producers == 1 && !is_mouth;
-    let core = Arc::clone(&plan.executor.core);
-    let shared = |plan: &mut _, consumers| {
-        let (tx, rx) = ring_or(plan, stage, capacity, mpmc::ring);
-        let rx = (0..consumers).map(|_| {
-            let mut rx = Rx::mpmc(rx.clone(), consumers);
-            if is_mouth {
-                rx.set_mouth(&core);
-            }
-            rx
-        });
-        (Tx::new(To::Mpmc(tx)), rx.collect::<Vec<_>>())
-    };
-    if let Some(route) = route {
-        let mut lanes = Vec::new();
-        let mut rxs = Vec::new();
-        for _ in 0..consumers {
-            if is_single {
-                let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
-                lanes.push(Tx::new(To::Spsc(tx)));
-                rxs.push(Rx::spsc(rx));
-            } else {
-                let (tx, mut rx) = shared(plan, 1);
-                lanes.push(tx);
-                rxs.append(&mut rx);
-            }
-        }
-        let first = Tx::new(To::Lanes { lanes, route });
-        let mut txs: Vec<_> = (1..producers).map(|_| first.clone()).collect();
-        txs.push(first);
-        return (txs, rxs);
-    }
-    if is_single && consumers == 1 {
-        let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
-        return (vec![Tx::new(To::Spsc(tx))], vec![Rx::spsc(rx)]);
-    }
-    if is_merged {
-        let lanes = (0..producers).map(|_| {
-            let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
-            (Tx::new(To::Spsc(tx)), Rx::spsc(rx))
-        });
-        let (txs, lanes) = lanes.unzip();
-        return (txs, vec![Rx::lanes(lanes)]);
-    }
-    let (tx, rxs) = shared(plan, consumers);
-    ((0..producers).map(|_| tx.clone()).collect(), rxs)
 }

@@ -262,7 +262,7 @@ impl Hasher for Mix {
     message = "a floating stage's state must be `Send`",
     note = "bind the stage to cores with `Instances::bound` if its state cannot move between threads"
 )]
-pub trait Accepts<S> {
+pub trait Accepts<S>: 'static {
     /// Hides a duty's types.
     #[doc(hidden)]
     fn erase<'env, In, E, P>(

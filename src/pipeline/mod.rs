@@ -7,7 +7,9 @@
 //! ```
 
 pub(crate) mod builder;
+mod connect;
 pub(crate) mod dispatcher;
+pub(crate) mod fork;
 pub(crate) mod handle;
 pub(crate) mod instances;
 pub(crate) mod receiver;
@@ -19,6 +21,7 @@ pub(crate) mod watch;
 
 pub use builder::{Builder, Many, One};
 pub use dispatcher::Dispatcher;
+pub use fork::Fork;
 pub use handle::{Handle, Pipeline, Report, StillRunning};
 pub use instances::Instances;
 pub use receiver::Receiver;

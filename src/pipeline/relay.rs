@@ -23,13 +23,12 @@ struct Relay<'env, T, E> {
     executor: Arc<Executor<E>>,
 }
 
-/// Puts a relay between the edges `from` and `to`.
+/// Puts a relay between the edge `from` and that of `tx`.
 pub(crate) fn add<'env, T, E>(
     plan: &mut Plan<'env, E>,
     rx: Rx<T>,
     tx: Tx<'env, T>,
     from: usize,
-    to: usize,
     tally: Arc<Tally>,
     is_exit: bool,
 ) where
@@ -49,7 +48,7 @@ pub(crate) fn add<'env, T, E>(
         output,
         capacity,
         input_edge: from,
-        output_edge: to,
+        outputs: tx.places(),
         share: None,
         build: Build::Floating(Box::new(move |wiring, _| {
             let mut relay = Relay {
@@ -61,7 +60,7 @@ pub(crate) fn add<'env, T, E>(
                 is_exit,
                 executor,
             };
-            relay.tx.attach(|lane| wiring.behind(to, lane));
+            relay.tx.attach(|edge, lane| wiring.behind(edge, lane));
             relay.rx.attach(|lane| wiring.in_front(from, lane));
             Ok(Box::new(relay))
         })),
@@ -111,7 +110,7 @@ impl<T, E> Poll for Relay<'_, T, E> {
         self.tx.publish();
         self.rx.release();
         if self.ended && !was_ended {
-            self.tx.close();
+            self.tx.leave();
             self.executor.duty_ended();
             jobs += 1;
         }

@@ -57,7 +57,7 @@ type Unwound = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 
 pub(crate) fn run<'plan, J, E, P, T, F, A>(
     plan: Plan<'plan, E>,
-    mouth: Option<Tx<'plan, P::Item<J>>>,
+    mouth: Vec<Tx<'plan, P::Item<J>>>,
     jobs: impl IntoIterator<Item = J>,
     collect: Option<Collect<T, F>>,
     states: &Mutex<Vec<(usize, A)>>,
@@ -81,6 +81,7 @@ where
             let guard = Guarded::new(&executor, &unwound);
             duties.push(CallerDuty {
                 is_ready: Box::new(move || results.backlog() > 0 || at_end.lifecycle.is_finished()),
+                edge,
                 is_feed: false,
                 duty: Box::new(move |wiring| {
                     rx.attach(|lane| wiring.in_front(edge, lane));
@@ -111,10 +112,11 @@ where
                 };
                 has_room || phase.core.phase() != Phase::Open
             }),
+            edge: 0,
             is_feed: true,
             duty: Box::new(move |wiring| {
                 let mut tx = tx;
-                tx.attach(|lane| wiring.behind(0, lane));
+                tx.attach(|edge, lane| wiring.behind(edge, lane));
                 let batch = VecDeque::with_capacity(pace::BUDGET);
                 Box::new(Feeding::<J, E, P, _> {
                     jobs,

@@ -5,7 +5,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::builder::{Builder, Last, Many, One, Wanted, connect};
+use super::builder::{Builder, Link, Many, One, Staged};
+use super::connect::{Wanted, connect, end_nowhere};
 use super::dispatcher::Dispatcher;
 use super::handle::{Handle, Pipeline, Report, States};
 use super::instances::{Accepts, Any, Instances};
@@ -20,12 +21,12 @@ use crate::stage::{Context, Flow, Outlet, Stage};
 use crate::timing::Clock;
 
 /// The dispatchers' end. It is there once a stage is, which the types of `start` and `run` ask for.
-pub(crate) fn mouth_of<T>(mouth: Option<Tx<'_, T>>) -> Tx<'_, T> {
-    mouth.unwrap_or_else(|| Tx::new(To::Nowhere))
+pub(crate) fn mouth_of<T>(mut mouth: Vec<Tx<'_, T>>) -> Tx<'_, T> {
+    mouth.pop().unwrap_or_else(|| Tx::new(To::Nowhere))
 }
 
 fn dispatcher<J, E, P, D>(
-    mouth: Option<Tx<'static, P::Item<J>>>,
+    mouth: Vec<Tx<'static, P::Item<J>>>,
     clock: P::Clock,
     handle: &Handle<E>,
     idle: &Idle,
@@ -39,7 +40,9 @@ where
     P: Policy<E>,
 {
     let wiring = Arc::clone(wiring);
-    let attach = move |tx: &mut Tx<'static, P::Item<J>>| tx.attach(|lane| wiring.behind(0, lane));
+    let attach = move |tx: &mut Tx<'static, P::Item<J>>| {
+        tx.attach(|edge, lane| wiring.behind(edge, lane));
+    };
     Dispatcher::new(
         mouth_of(mouth),
         clock,
@@ -54,26 +57,23 @@ where
 /// What [`Builder::start`] gives: the way in, the way out, and the owner.
 pub type Ends<J, E, P, T, D, R> = (Dispatcher<J, E, P, D>, Receiver<T, E, P, R>, Pipeline<E>);
 
-impl<'env, J, E, P, D, R, In, S, W> Builder<'env, J, E, P, D, R, Last<'env, In, S, E, P, W>>
+impl<'env, J, E, P, D, R, L> Builder<'env, J, E, P, D, R, L>
 where
     J: Send + 'env,
-    In: Send + 'env,
-    S: Stage<In, E> + 'env,
-    S::Out: Send + 'env,
     E: Send + Sync + 'static,
     P: Policy<E>,
-    W: Accepts<S>,
+    R: Sharing,
+    L: Link<'env, J, E, P> + Staged,
 {
     /// Starts the pipeline on threads of its own, and returns once all of them stand ready.
     ///
     /// # Errors
     /// [`BuildError`]: the first thing that is wrong. Nothing is left behind.
-    pub fn start(self) -> Result<Ends<J, E, P, S::Out, D, R>, BuildError>
+    pub fn start(self) -> Result<Ends<J, E, P, L::Out, D, R>, BuildError>
     where
         'env: 'static,
         J: 'static,
-        S::Out: 'static,
-        R: Sharing,
+        L::Out: 'static,
     {
         let handle = self.handle();
         let Self {
@@ -108,7 +108,7 @@ where
         let mut rx = rxs.swap_remove(0);
         rx.set_instances(1);
         let attach =
-            move |rx: &mut Rx<P::Item<S::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
+            move |rx: &mut Rx<P::Item<L::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
         let attach = Arc::new(attach);
         let strategy = started.strategies.swap_remove(0);
         let receiver = Receiver::new(
@@ -140,7 +140,7 @@ where
     pub fn run(
         self,
         jobs: impl IntoIterator<Item = J>,
-        each: impl FnMut(P::Given<S::Out>),
+        each: impl FnMut(P::Given<L::Out>),
     ) -> Result<Report, RunError<E>> {
         let Self {
             mut plan,
@@ -170,11 +170,14 @@ where
     pub fn discard(self) -> Sealed<'env, J, E, P, D> {
         let Self {
             mut plan,
-            mouth,
+            mut mouth,
             last,
             ..
         } = self;
-        last.end_nowhere(&mut plan);
+        let given = end_nowhere::<J, E, P, _>(&mut plan, last);
+        if !given.is_empty() {
+            mouth = given;
+        }
         Sealed {
             plan,
             mouth,
@@ -194,9 +197,9 @@ where
     ) -> Sealed<'env, J, E, P, D, A>
     where
         A: Send + 'env,
-        V: Accepts<Fold<A, F, S::Out, E, P>>,
+        V: Accepts<Fold<A, F, L::Out, E, P>>,
         I: Fn(&Context) -> A + Send + Sync + 'env,
-        F: Fn(&mut A, P::Given<S::Out>) + Clone + Send + Sync + 'env,
+        F: Fn(&mut A, P::Given<L::Out>) + Clone + Send + Sync + 'env,
     {
         let states: States<A> = Arc::default();
         let slots = Arc::clone(&states);
@@ -281,7 +284,7 @@ where
     P: Policy<E>,
 {
     plan: Plan<'env, E>,
-    mouth: Option<Tx<'env, P::Item<J>>>,
+    mouth: Vec<Tx<'env, P::Item<J>>>,
     states: States<A>,
     types: PhantomData<D>,
 }

@@ -252,7 +252,7 @@ impl PoolBuilder {
                 output: Tx::<()>::new(To::Nowhere).peek(),
                 capacity: usize::MAX,
                 input_edge: 0,
-                output_edge: behind,
+                outputs: vec![(behind, 0)],
                 share: None,
                 build: Build::Floating(Box::new(move |wiring, number| {
                     let others = wiring.siblings(number);

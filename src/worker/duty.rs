@@ -15,7 +15,6 @@ use crate::lot::{DORMANT, ENDED, HAND, HOLDS, LANE};
 use crate::policy::{Opened, Policy};
 use crate::scale::Share;
 use crate::stage::{Context, Flow, Outlet, Stage};
-use crate::sync::{AcqRel, AtomicUsize};
 use crate::timing::Late;
 
 /// Something that workers poll.
@@ -37,22 +36,6 @@ pub struct Polled {
     pub(crate) is_light: bool,
     /// The duty's word from now on, without the claim.
     pub(crate) word: usize,
-}
-
-/// The instances of one stage that have not ended; the last one closes the ring behind the stage.
-pub(crate) struct Crew(AtomicUsize);
-
-impl Crew {
-    pub(crate) fn new(instances: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(instances)))
-    }
-
-    /// One instance leaves, after its last push. Whether it was the last.
-    pub(crate) fn leave(&self) -> bool {
-        // ORDERING: AcqRel. The last to leave closes the ring after every other's last push.
-        // Pairs with: itself. Model: loom-tests/tests/lifecycle.rs::done_is_last.
-        self.0.fetch_sub(1, AcqRel) == 1
-    }
 }
 
 /// A stage and the stages fused into it: names for errors, tallies for counting. Never empty.
@@ -101,7 +84,6 @@ where
     share: Option<Share>,
     dormant: bool,
     pace: Pace,
-    crew: Arc<Crew>,
     executor: Arc<Executor<E>>,
     /// The first part's.
     tally: Arc<Tally>,
@@ -274,7 +256,6 @@ where
         context: Context,
         parts: Parts,
         ends: Ends<'env, P::Item<In>, P::Item<S::Out>, P::Clock>,
-        crew: Arc<Crew>,
         executor: Arc<Executor<E>>,
     ) -> Self {
         let Ends {
@@ -310,7 +291,6 @@ where
             share,
             dormant,
             pace: Pace::new(),
-            crew,
             executor,
             tally: first,
         }
@@ -647,10 +627,7 @@ where
         self.rx.release();
         P::flush(&mut self.out.clock, self.ended);
         if self.ended && !was_ended {
-            let is_last = self.crew.leave();
-            if is_last || self.out.tx.is_alone() {
-                self.out.tx.close();
-            }
+            self.out.tx.leave();
             self.executor.duty_ended();
             jobs += 1;
         }

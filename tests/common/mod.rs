@@ -172,6 +172,13 @@ pub struct Life {
     census: Census,
 }
 
+/// A copy is a life of its own.
+impl Clone for Life {
+    fn clone(&self) -> Self {
+        self.census.life()
+    }
+}
+
 impl Drop for Life {
     fn drop(&mut self) {
         let mut lives = lock(&self.census.0);

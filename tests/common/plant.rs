@@ -3,6 +3,7 @@
 
 use std::thread::{self, JoinHandle};
 
+use ringmill::stage::filter_map;
 use ringmill::{Context, DispatchError, StageCounters};
 use ringmill::{
     Dispatcher, Ends, FailFast, Flow, Idle, Instances, Outlet, Pipeline, Stage, allowed_cores,
@@ -25,6 +26,16 @@ pub enum Fate {
 pub struct Item {
     pub life: Life,
     pub fate: Fate,
+}
+
+/// Whoever gets a copy obeys nothing.
+impl Clone for Item {
+    fn clone(&self) -> Self {
+        Self {
+            life: self.life.clone(),
+            fate: Fate::Pass,
+        }
+    }
 }
 
 impl Item {
@@ -55,9 +66,13 @@ pub enum Shape {
     Fused,
     /// Two fused instances, results to many receivers.
     FusedShared,
+    /// A fork between: "c" gets copies, and has no results.
+    Forked,
+    /// The same with two instances of "a" and "b".
+    ForkedShared,
 }
 
-pub const SHAPES: [Shape; 10] = [
+pub const SHAPES: [Shape; 12] = [
     Shape::Single,
     Shape::Alone,
     Shape::Shared,
@@ -68,6 +83,8 @@ pub const SHAPES: [Shape; 10] = [
     Shape::Mixed,
     Shape::Fused,
     Shape::FusedShared,
+    Shape::Forked,
+    Shape::ForkedShared,
 ];
 
 /// The stage whose jobs obey their fate.
@@ -110,14 +127,23 @@ impl Case {
     /// How many jobs can be inside the obeying stage at once, dispatched one after the other.
     pub fn inside(&self) -> usize {
         match (self.shape, self.at) {
-            (Shape::Shared | Shape::Relayed | Shape::FusedShared, _) | (Shape::Ordered, At::A) => 2,
+            (Shape::Shared | Shape::Relayed | Shape::FusedShared | Shape::ForkedShared, _)
+            | (Shape::Ordered, At::A) => 2,
             _ => 1,
         }
     }
 
     /// Whether results come in the order of dispatch.
     pub fn keeps_order(&self) -> bool {
-        !matches!(self.shape, Shape::Shared | Shape::FusedShared)
+        !matches!(
+            self.shape,
+            Shape::Shared | Shape::FusedShared | Shape::ForkedShared
+        )
+    }
+
+    /// Whether there is a stage "c" beside "b".
+    pub fn is_forked(&self) -> bool {
+        matches!(self.shape, Shape::Forked | Shape::ForkedShared)
     }
 }
 
@@ -247,6 +273,20 @@ impl Plant {
             Shape::FusedShared => {
                 let builder = builder.many_receivers();
                 boxed(builder.stage("a", two(), a).then("b", b).start().unwrap())
+            }
+            Shape::Forked | Shape::ForkedShared => {
+                let some = || {
+                    if case.shape == Shape::Forked {
+                        one()
+                    } else {
+                        two()
+                    }
+                };
+                let builder = builder.stage("a", some(), a).broadcast(|fork| {
+                    fork.branch(|c| c.stage("c", one(), |_| filter_map(|_: Item| None::<Item>)))
+                        .branch(|branch| branch.stage("b", some(), b))
+                });
+                boxed(builder.start().unwrap())
             }
         };
         let plant = Self {

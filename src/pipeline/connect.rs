@@ -1,0 +1,259 @@
+//! Which rings lie between two stages, and how they are put there.
+
+use std::sync::Arc;
+
+use super::builder::Link;
+use super::relay;
+use crate::counters::Tally;
+use crate::edge::{Route, Rx, To, Tx};
+use crate::error::{BuildError, RingError};
+use crate::plan::Plan;
+use crate::policy::Policy;
+use crate::ring::cursor::Cursors;
+use crate::ring::{mpmc, spsc, window};
+use crate::sync::Arc as RingArc;
+
+/// What the next stage, or the receivers, ask of the ring in front of them.
+pub(crate) struct Wanted<'env, X> {
+    /// Who takes from it; `None` where receivers do.
+    pub(crate) stage: Option<String>,
+    pub(crate) consumers: usize,
+    pub(crate) route: Option<Route<'env, X>>,
+}
+
+/// The rings in front of a stage, for counting.
+pub(super) fn source<X>(
+    plan: &Plan<'_, impl Sized>,
+    edge: usize,
+    rxs: &[Rx<X>],
+) -> Vec<RingArc<Cursors>> {
+    if let Some(window) = plan.window_before(edge) {
+        return vec![window];
+    }
+    let mut rings: Vec<RingArc<Cursors>> = Vec::new();
+    for cursors in rxs.iter().flat_map(Rx::rings) {
+        if !rings
+            .iter()
+            .any(|ring| std::ptr::eq(&raw const **ring, &raw const **cursors))
+        {
+            rings.push(RingArc::clone(cursors));
+        }
+    }
+    rings
+}
+
+/// A ring as asked for or, where that cannot be, the error and the smallest ring in its place: `start` will
+/// say the error, and types need a ring.
+fn ring_or<X>(
+    plan: &mut Plan<'_, impl Send + Sync + 'static>,
+    stage: Option<&String>,
+    capacity: usize,
+    make: impl Fn(usize) -> Result<X, RingError>,
+) -> X {
+    match make(capacity) {
+        Ok(ring) => ring,
+        Err(error) => {
+            plan.refuse(BuildError::Ring {
+                stage: stage.cloned(),
+                error,
+            });
+            make(1).unwrap_or_else(|error| panic!("no memory for a single slot: {error}"))
+        }
+    }
+}
+
+/// Puts a ring behind `last`, of the kind that its producers and the consumers wanted ask for, and hides
+/// `last` in the plan. Returns the consumers' ends, the edge's number, and tallies of what stands between.
+pub(crate) fn connect<'env, J, E, P, L>(
+    plan: &mut Plan<'env, E>,
+    mouth: &mut Vec<Tx<'env, P::Item<J>>>,
+    capacity: usize,
+    last: L,
+    wanted: Wanted<'env, P::Item<L::Out>>,
+) -> (Vec<Rx<P::Item<L::Out>>>, usize, Vec<Arc<Tally>>)
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    let shape = last.shape();
+    let Some((size, input)) = shape.window else {
+        let (edge, txs, rxs) = edge(plan, capacity, shape.producers, wanted);
+        seal(plan, mouth, last, txs);
+        return (rxs, edge, Vec::new());
+    };
+    let stage = wanted.stage.as_ref();
+    let (edge_before, placers, rx) =
+        window_behind(plan, stage, size, &input, shape.producers.unwrap_or(1));
+    seal(plan, mouth, last, placers);
+    if wanted.consumers == 1 && wanted.route.is_none() {
+        return (vec![rx], edge_before, Vec::new());
+    }
+    // A window has one consumer: a relay takes from it for the many.
+    let is_exit = wanted.stage.is_none();
+    let (behind, mut txs, rxs) = edge(plan, capacity, Some(1), wanted);
+    plan.set_window_before(behind, rx.cursors());
+    let tally = Tally::new();
+    if let Some(tx) = txs.pop() {
+        relay::add(plan, rx, tx, edge_before, Arc::clone(&tally), is_exit);
+    }
+    if is_exit {
+        // What a stop makes it drop are results of the stage before.
+        if let Some(stage) = plan.stages.last_mut() {
+            stage.instances.push(tally);
+        }
+        return (rxs, behind, Vec::new());
+    }
+    (rxs, behind, vec![tally])
+}
+
+/// Hides `last`, and keeps the mouth where that gives one.
+fn seal<'env, J, E, P, L>(
+    plan: &mut Plan<'env, E>,
+    mouth: &mut Vec<Tx<'env, P::Item<J>>>,
+    last: L,
+    txs: Vec<Tx<'env, P::Item<L::Out>>>,
+) where
+    J: Send + 'env,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    let given = last.seal(plan, txs);
+    if !given.is_empty() {
+        *mouth = given;
+    }
+}
+
+/// A window behind `producers` duties, whose tickets are those of the ring `input`, on an edge of its own.
+pub(super) fn window_behind<'env, X: Send + 'env>(
+    plan: &mut Plan<'env, impl Send + Sync + 'static>,
+    stage: Option<&String>,
+    size: usize,
+    input: &RingArc<Cursors>,
+    producers: usize,
+) -> (usize, Vec<Tx<'env, X>>, Rx<X>) {
+    let edge = plan.add_edge(false);
+    let make = |size| window::window(size, RingArc::clone(input));
+    let (placer, taker) = ring_or(plan, stage, size, make);
+    let mut placers: Vec<_> = (0..producers)
+        .map(|_| Tx::to_window(placer.clone()))
+        .collect();
+    Tx::place(&mut placers, edge, false);
+    (edge, placers, Rx::window(taker))
+}
+
+/// Hides `last`, whose results go nowhere; returns the mouth if that gives one.
+pub(super) fn end_nowhere<'env, J, E, P, L>(
+    plan: &mut Plan<'env, E>,
+    last: L,
+) -> Vec<Tx<'env, P::Item<J>>>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+    L: Link<'env, J, E, P>,
+{
+    let edge = plan.add_edge(false);
+    let producers = last.shape().producers.unwrap_or(1);
+    let mut txs: Vec<_> = (0..producers).map(|_| Tx::new(To::Nowhere)).collect();
+    Tx::place(&mut txs, edge, false);
+    last.seal(plan, txs)
+}
+
+/// Producers that get a ring each in front of a single consumer, at the most: it looks at all of them in turn,
+/// at two cache lines each.
+const MERGED: usize = 8;
+
+/// Whether the one consumer takes from a ring for each producer instead of one that they share: a push then
+/// needs no read-modify-write, and no line moves between producers.
+fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
+    (2..=MERGED).contains(&producers) && wanted.consumers == 1 && wanted.route.is_none()
+}
+
+/// A new edge and its rings, from `producers` (none: dispatchers) to the consumers wanted.
+fn edge<'env, X: Send + 'env>(
+    plan: &mut Plan<'env, impl Send + Sync + 'static>,
+    capacity: usize,
+    producers: Option<usize>,
+    wanted: Wanted<'env, X>,
+) -> (usize, Vec<Tx<'env, X>>, Vec<Rx<X>>) {
+    let has_lanes = wanted.route.is_some();
+    let is_merged = producers.is_some_and(|producers| is_merged(producers, &wanted));
+    let edge = match producers {
+        None => 0,
+        Some(_) => plan.add_edge(false),
+    };
+    if has_lanes {
+        plan.set_lanes(edge);
+    }
+    if is_merged {
+        plan.set_merged(edge);
+    }
+    let (mut txs, rxs) = rings(plan, capacity, producers, is_merged, wanted);
+    Tx::place(&mut txs, edge, is_merged);
+    (edge, txs, rxs)
+}
+
+fn rings<'env, X: Send + 'env>(
+    plan: &mut Plan<'env, impl Send + Sync + 'static>,
+    capacity: usize,
+    producers: Option<usize>,
+    is_merged: bool,
+    wanted: Wanted<'env, X>,
+) -> (Vec<Tx<'env, X>>, Vec<Rx<X>>) {
+    let Wanted {
+        stage,
+        consumers,
+        route,
+    } = wanted;
+    let stage = stage.as_ref();
+    let is_mouth = producers.is_none();
+    let is_single = producers == Some(1);
+    let producers = producers.unwrap_or(1);
+    let core = Arc::clone(&plan.executor.core);
+    let shared = |plan: &mut _, consumers| {
+        let (tx, rx) = ring_or(plan, stage, capacity, mpmc::ring);
+        let rx = (0..consumers).map(|_| {
+            let mut rx = Rx::mpmc(rx.clone(), consumers);
+            if is_mouth {
+                rx.set_mouth(&core);
+            }
+            rx
+        });
+        (Tx::new(To::Mpmc(tx)), rx.collect::<Vec<_>>())
+    };
+    if let Some(route) = route {
+        let mut lanes = Vec::new();
+        let mut rxs = Vec::new();
+        for _ in 0..consumers {
+            if is_single {
+                let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+                lanes.push(Tx::new(To::Spsc(tx)));
+                rxs.push(Rx::spsc(rx));
+            } else {
+                let (tx, mut rx) = shared(plan, 1);
+                lanes.push(tx);
+                rxs.append(&mut rx);
+            }
+        }
+        let first = Tx::new(To::Lanes { lanes, route });
+        let mut txs: Vec<_> = (1..producers).map(|_| first.clone()).collect();
+        txs.push(first);
+        return (txs, rxs);
+    }
+    if is_single && consumers == 1 {
+        let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+        return (vec![Tx::new(To::Spsc(tx))], vec![Rx::spsc(rx)]);
+    }
+    if is_merged {
+        let lanes = (0..producers).map(|_| {
+            let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+            (Tx::new(To::Spsc(tx)), Rx::spsc(rx))
+        });
+        let (txs, lanes) = lanes.unzip();
+        return (txs, vec![Rx::lanes(lanes)]);
+    }
+    let (tx, rxs) = shared(plan, consumers);
+    ((0..producers).map(|_| tx.clone()).collect(), rxs)
+}

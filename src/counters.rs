@@ -146,11 +146,54 @@ pub(crate) enum Source {
     Fused,
 }
 
+/// What an overflow policy has dropped. Written by any dispatcher.
+#[derive(Default)]
+pub(crate) struct Spill {
+    newest: Count,
+    oldest: Count,
+}
+
+/// A counter that anybody adds to.
+struct Count(AtomicU64);
+
+impl Default for Count {
+    fn default() -> Self {
+        Self(AtomicU64::new(0))
+    }
+}
+
+impl Count {
+    fn add(&self) {
+        // ORDERING: Release. Who reads that a job was dropped has seen its push.
+        // Pairs with: `Count::read` (Acquire). Model: loom-tests/tests/lifecycle.rs::counters_add_up.
+        self.0.fetch_add(1, Release);
+    }
+
+    fn read(&self) -> u64 {
+        // ORDERING: Acquire. See `add`.
+        self.0.load(Acquire)
+    }
+}
+
+impl Spill {
+    /// A job was dropped that no ring has accepted.
+    pub(crate) fn drop_newest(&self) {
+        self.newest.add();
+    }
+
+    /// A job was dropped that a ring had accepted.
+    pub(crate) fn drop_oldest(&self) {
+        self.oldest.add();
+    }
+}
+
 /// One stage's counters: who writes them.
 pub(crate) struct StageTally {
     pub(crate) name: StdArc<str>,
     pub(crate) source: Source,
     pub(crate) instances: Vec<StdArc<Tally>>,
+    /// Where dispatchers are in front of it and may drop jobs.
+    pub(crate) spill: Option<StdArc<Spill>>,
 }
 
 impl StageTally {
@@ -159,6 +202,9 @@ impl StageTally {
         for tally in &self.instances {
             tally.read(&mut sum);
         }
+        let spill = self.spill.as_deref();
+        let (newest, oldest) = spill.map_or((0, 0), |it| (it.newest.read(), it.oldest.read()));
+        sum.dropped += oldest;
         let dispatched = match &self.source {
             Source::Rings(rings) => rings.iter().map(|ring| ring.pushed()).sum(),
             Source::Fused => sum.started,
@@ -172,6 +218,7 @@ impl StageTally {
             dropped: sum.dropped,
             discarded: sum.discarded,
             failed: sum.failed,
+            overflowed: newest + oldest,
         }
     }
 }
@@ -193,7 +240,7 @@ pub struct StageCounters {
     /// Jobs that are over: done, failed or panicked; in the per-job policy also those whose failure in an
     /// earlier stage was passed on.
     pub finished: u64,
-    /// Jobs dropped unstarted, by a stop.
+    /// Jobs dropped unstarted, by a stop or as the oldest by an overflow policy.
     pub dropped: u64,
     /// Results that found no taker: all of a `discard` end, and those of running jobs that a stop let
     /// finish with no room for what came out.
@@ -201,6 +248,9 @@ pub struct StageCounters {
     /// Jobs among the finished ones that failed here: by an error, a panic, or a deadline. Never more than
     /// `finished`.
     pub failed: u64,
+    /// Jobs that an overflow policy dropped: the oldest ones, which are also among `dropped`, and the newest ones, which
+    /// were never accepted and are in no other number.
+    pub overflowed: u64,
 }
 
 /// The counters of all stages, first to last.

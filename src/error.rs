@@ -163,6 +163,12 @@ pub enum BuildError {
         /// The stage.
         stage: String,
     },
+    /// The oldest job is to be dropped where the first stage is ordered: it has a place in the order already. Put a
+    /// stage of one instance in front, or drop the newest.
+    OrderedDropsOldest {
+        /// The stage.
+        stage: String,
+    },
     /// `up_to` fewer instances than there are at least.
     Limits {
         /// The stage.
@@ -252,6 +258,11 @@ impl fmt::Display for BuildError {
                     "stage {stage:?} is both keyed and ordered; it can be one of them"
                 )
             }
+            Self::OrderedDropsOldest { stage } => write!(
+                f,
+                "stage {stage:?} is ordered and the first, so the oldest job before it cannot be dropped; drop \
+                 the newest, or put a stage of one instance in front"
+            ),
             Self::Limits { stage, least, most } => write!(
                 f,
                 "stage {stage:?} has from {least} up to {most} instances; the most must be at least the least"

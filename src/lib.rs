@@ -212,6 +212,7 @@ mod lot;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
+mod overflow;
 mod pipeline;
 mod placement;
 mod plan;
@@ -233,6 +234,7 @@ pub use error::{
 pub use idle::{Idle, IdleStrategy, Step};
 #[cfg(feature = "hdr")]
 pub use latency::{Latencies, Latency, StageLatency};
+pub use overflow::Overflow;
 pub use pipeline::{
     Builder, Dispatcher, Ends, Fork, Handle, Instances, Many, One, Pipeline, Receiver, Report,
     Scaling, Sealed, StillRunning, Stuck, Watch,

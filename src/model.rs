@@ -392,6 +392,7 @@ impl<E> Executor<E> {
     pub fn counting<T>(duties: usize, input: &mpmc::Consumer<T>, tallies: &[Tally]) -> Self {
         let executor = executor::Executor::new();
         let stage = StageTally {
+            spill: None,
             name: StdArc::from("stage"),
             source: Source::Rings(vec![crate::sync::Arc::clone(input.cursors())]),
             instances: tallies.iter().map(|t| StdArc::clone(&t.0)).collect(),
@@ -671,6 +672,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         for (stage, (inputs, outputs)) in rxs.into_iter().zip(txs).enumerate() {
             let instances = self.instances[stage];
             let mut counted = StageTally {
+                spill: None,
                 name: StdArc::from(format!("stage {stage}")),
                 source: Source::Rings(inputs[0].rings().into_iter().cloned().collect()),
                 instances: Vec::new(),

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::affinity::{self, Pin, allowed_cores};
-use crate::counters::StageTally;
+use crate::counters::{Spill, StageTally};
 use crate::edge::{Call, InputPeek, OutputPeek, Place};
 use crate::error::{BuildError, Fault, PinError, into_message};
 use crate::executor::Executor;
@@ -18,6 +18,7 @@ use crate::hooks::Hooks;
 use crate::idle::{Idle, IdleStrategy};
 use crate::lifecycle::Core;
 use crate::lot::{BACKLOG, BOUND, Bell, DORMANT, Flags, Lot, Neighbour, Neighbours};
+use crate::overflow::Overflow;
 use crate::placement::{Placement, WorkerPlacement};
 use crate::ring::cursor::Cursors;
 use crate::scale::Share;
@@ -98,6 +99,9 @@ pub(crate) struct Config {
     pub(crate) pin: Pin,
     pub(crate) idle: Idle,
     pub(crate) timing: Timing,
+    pub(crate) overflow: Overflow,
+    /// What that has dropped.
+    pub(crate) spill: Arc<Spill>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
@@ -233,6 +237,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 pin: Pin::default(),
                 idle: Idle::default(),
                 timing: Timing::new(),
+                overflow: Overflow::default(),
+                spill: Arc::default(),
                 deadline: None,
                 stack_size: None,
                 on_spawn: None,

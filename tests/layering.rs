@@ -31,6 +31,7 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("lifecycle", 20, &["lot"]),
     ("counters", 20, &[]),
     ("scale", 20, &[]),
+    ("overflow", 20, &[]),
     ("placement", 20, &[]),
     ("timing", 20, &[]),
     ("latency", 20, &["timing"]),

@@ -346,6 +346,16 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
+    /// Takes the oldest item out of the ring that refused the last one, if it is published.
+    pub(crate) fn evict(&self) -> Option<T> {
+        match &self.to {
+            To::Mpmc(producer) => producer.evict(),
+            To::Lanes { lanes, .. } => lanes[self.full_lane].evict(),
+            // A mouth is one of the above.
+            _ => None,
+        }
+    }
+
     /// Whether the job that was refused last would get in.
     pub(crate) fn may_dispatch(&self) -> bool {
         match &self.to {

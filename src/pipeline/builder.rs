@@ -14,6 +14,7 @@ use crate::counters::{Source, StageTally, Tally};
 use crate::edge::{Route, Rx, Tx};
 use crate::error::{BuildError, Fault, into_message};
 use crate::idle::Idle;
+use crate::overflow::Overflow;
 use crate::pipeline::Handle;
 use crate::plan::{self, DutyPlan, Plan, Wiring};
 use crate::policy::{FailFast, Policy};
@@ -208,6 +209,10 @@ where
         for (instance, ((mut rx, mut tx), tallies)) in ends {
             if let Some(window) = tx.window() {
                 rx.set_gate(window);
+                if is_first && plan.config.overflow == Overflow::DropOldest {
+                    let stage = self.names[0].to_string();
+                    plan.refuse(BuildError::OrderedDropsOldest { stage });
+                }
             }
             let stage = Arc::clone(&self.names[0]);
             let mut due = None;
@@ -406,6 +411,14 @@ where
             self.plan.refuse(BuildError::ZeroTime { what: "deadline" });
         }
         self.plan.config.deadline = Some(deadline);
+        self
+    }
+
+    /// What dispatching does where there is no room: wait, where nothing is said. What is dropped is counted
+    /// ([`StageCounters::overflowed`](crate::StageCounters)), and handed to the hook that
+    /// [`Dispatcher::on_drop`](crate::Dispatcher::on_drop) sets. `run` always waits: its jobs are at hand.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.plan.config.overflow = overflow;
         self
     }
 
@@ -650,7 +663,9 @@ where
             connect::<J, E, P, L>(&mut plan, &mut mouth, capacity, last, wanted);
         let instances = tallies.iter().cloned().chain(between).collect();
         let source = Source::Rings(source(&plan, edge, &rxs));
+        let spill = (edge == 0).then(|| Arc::clone(&plan.config.spill));
         plan.stages.push(StageTally {
+            spill,
             name: Arc::clone(name),
             source,
             instances,
@@ -763,6 +778,7 @@ where
         } = self;
         let added: Vec<_> = last.rxs.iter().map(|_| Tally::new()).collect();
         plan.stages.push(StageTally {
+            spill: None,
             name: Arc::clone(&name),
             source: Source::Fused,
             instances: added.clone(),

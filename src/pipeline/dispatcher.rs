@@ -8,14 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::{Many, One};
+use crate::counters::Spill;
 use crate::edge::Tx;
 use crate::error::{DispatchAllError, DispatchError, Fault, PushError};
 use crate::executor::Executor;
-use crate::idle::{Idle, IdleStrategy, wait};
+use crate::idle::{Idle, IdleStrategy, Step, pause, wait};
 use crate::lifecycle::Phase;
+use crate::overflow::Overflow;
 use crate::policy::{FailFast, Policy, Timed};
 use crate::sync::{AcqRel, AtomicUsize};
 use crate::worker::is_inside;
+
+/// How often room is made for one job before others have taken it each time, and the job itself is dropped.
+const EVICTIONS: u32 = 64;
 
 /// Jobs that `dispatch_all` takes from its iterator at once.
 const BATCH: usize = 64;
@@ -36,6 +41,10 @@ where
     is_crowded: bool,
     strategy: Box<dyn IdleStrategy>,
     batch: VecDeque<P::Item<J>>,
+    overflow: Overflow,
+    spill: Arc<Spill>,
+    /// Who gets what that drops.
+    on_drop: Option<Arc<dyn Fn(J) + Send + Sync>>,
     attach: Arc<dyn Fn(&mut Tx<'static, P::Item<J>>) + Send + Sync>,
     clones: Arc<AtomicUsize>,
     types: PhantomData<fn() -> D>,
@@ -65,10 +74,27 @@ where
             is_crowded,
             strategy,
             batch: VecDeque::with_capacity(BATCH),
+            overflow: Overflow::Block,
+            spill: Arc::default(),
+            on_drop: None,
             attach,
             clones: Arc::new(AtomicUsize::new(1)),
             types: PhantomData,
         }
+    }
+
+    pub(crate) fn with_overflow(mut self, (overflow, spill): (Overflow, Arc<Spill>)) -> Self {
+        self.overflow = overflow;
+        self.spill = spill;
+        self
+    }
+
+    /// Who gets the jobs that this dispatcher, and clones made of it from now on, drop where there is no room
+    /// ([`Overflow`]): called on the thread that dispatches. Where nothing is said they are dropped as values are.
+    #[must_use]
+    pub fn on_drop(mut self, hook: impl Fn(J) + Send + Sync + 'static) -> Self {
+        self.on_drop = Some(Arc::new(hook));
+        self
     }
 
     /// Dispatches a job, waiting for room as long as the executor is open. Inside a job of the same
@@ -89,8 +115,16 @@ where
     /// failed.
     #[inline]
     pub fn try_dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
-        self.offer(P::wrap(&self.clock, job))
-            .map_err(|refused| refused.map(unwrap::<J, E, P>))
+        self.try_dispatch_item(P::wrap(&self.clock, job))
+    }
+
+    #[inline]
+    fn try_dispatch_item(&mut self, item: P::Item<J>) -> Result<(), DispatchError<J>> {
+        let answer = match self.offer(item) {
+            Err(DispatchError::Full(item)) => self.overflow(item),
+            answer => answer,
+        };
+        answer.map_err(|refused| refused.map(unwrap::<J, E, P>))
     }
 
     /// Dispatches a job, waiting for room for at most `timeout`.
@@ -108,7 +142,10 @@ where
         timeout: Option<Duration>,
     ) -> Result<(), DispatchError<J>> {
         let answer = match self.offer(item) {
-            Err(DispatchError::Full(item)) => self.dispatch_slow(item, timeout),
+            Err(DispatchError::Full(item)) if self.overflow == Overflow::Block => {
+                self.dispatch_slow(item, timeout)
+            }
+            Err(DispatchError::Full(item)) => self.overflow(item),
             answer => answer,
         };
         answer.map_err(|refused| refused.map(unwrap::<J, E, P>))
@@ -164,6 +201,42 @@ where
     #[inline]
     fn offer(&mut self, item: P::Item<J>) -> Result<(), DispatchError<P::Item<J>>> {
         offer(&mut self.tx, &self.executor, item)
+    }
+
+    /// There was no room, and this call does not wait.
+    #[cold]
+    #[inline(never)]
+    fn overflow(&mut self, item: P::Item<J>) -> Result<(), DispatchError<P::Item<J>>> {
+        let mut waiting = item;
+        // Whoever has claimed the oldest slot, or is about to fill it, needs a moment; more would be waiting.
+        for _ in 0..EVICTIONS {
+            match self.overflow {
+                Overflow::Block | Overflow::Refuse => return Err(DispatchError::Full(waiting)),
+                Overflow::DropNewest => break,
+                Overflow::DropOldest => {}
+            }
+            if let Some(oldest) = self.tx.evict() {
+                self.spill.drop_oldest();
+                self.lose(oldest);
+            } else {
+                pause(Step::Spin(1));
+            }
+            match self.offer(waiting) {
+                Err(DispatchError::Full(item)) => waiting = item,
+                answer => return answer,
+            }
+        }
+        self.spill.drop_newest();
+        self.lose(waiting);
+        Ok(())
+    }
+
+    /// A job is dropped.
+    fn lose(&self, item: P::Item<J>) {
+        let job = unwrap::<J, E, P>(item);
+        if let Some(on_drop) = &self.on_drop {
+            on_drop(job);
+        }
     }
 
     #[cold]
@@ -240,8 +313,7 @@ where
     /// # Errors
     /// As [`Dispatcher::try_dispatch`].
     pub fn try_dispatch_due(&mut self, job: J, due: Instant) -> Result<(), DispatchError<J>> {
-        self.offer(Timed::<P>::wrap_due::<E, J>(&self.clock, job, due))
-            .map_err(|refused| refused.map(unwrap::<J, E, Timed<P>>))
+        self.try_dispatch_item(Timed::<P>::wrap_due::<E, J>(&self.clock, job, due))
     }
 }
 
@@ -296,6 +368,9 @@ where
             is_crowded: self.is_crowded,
             strategy,
             batch: VecDeque::with_capacity(BATCH),
+            overflow: self.overflow,
+            spill: Arc::clone(&self.spill),
+            on_drop: self.on_drop.clone(),
             attach: Arc::clone(&self.attach),
             clones: Arc::clone(&self.clones),
             types: PhantomData,

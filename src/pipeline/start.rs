@@ -12,9 +12,11 @@ use super::handle::{Handle, Pipeline, Report, States};
 use super::instances::{Accepts, Any, Instances};
 use super::receiver::Receiver;
 use super::run::{self, Collect};
+use crate::counters::Spill;
 use crate::edge::{Rx, To, Tx};
 use crate::error::{BuildError, RunError};
 use crate::idle::{Idle, IdleStrategy};
+use crate::overflow::Overflow;
 use crate::plan::{Plan, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
@@ -25,6 +27,10 @@ pub(crate) fn mouth_of<T>(mut mouth: Vec<Tx<'_, T>>) -> Tx<'_, T> {
     mouth.pop().unwrap_or_else(|| Tx::new(To::Nowhere))
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that an end is made of, from two places"
+)]
 fn dispatcher<J, E, P, D>(
     mouth: Vec<Tx<'static, P::Item<J>>>,
     clock: P::Clock,
@@ -33,6 +39,7 @@ fn dispatcher<J, E, P, D>(
     is_crowded: bool,
     strategy: Box<dyn IdleStrategy>,
     wiring: &Arc<Wiring>,
+    overflow: (Overflow, Arc<Spill>),
 ) -> Dispatcher<J, E, P, D>
 where
     J: Send + 'static,
@@ -52,6 +59,7 @@ where
         strategy,
         Arc::new(attach),
     )
+    .with_overflow(overflow)
 }
 
 /// What [`Builder::start`] gives: the way in, the way out, and the owner.
@@ -85,6 +93,7 @@ where
         } = self;
         let idle = plan.config.idle.clone();
         let timing = plan.config.timing.clone();
+        let overflow = (plan.config.overflow, Arc::clone(&plan.config.spill));
         let wanted = Wanted {
             stage: None,
             consumers: R::CONSUMERS,
@@ -104,6 +113,7 @@ where
             is_crowded,
             strategy,
             &wiring,
+            overflow,
         );
         let mut rx = rxs.swap_remove(0);
         rx.set_instances(1);
@@ -311,7 +321,9 @@ where
     {
         let handle = self.handle();
         let idle = self.plan.config.idle.clone();
-        let clock = P::clock(|| Clock::of_dispatcher(&self.plan.config.timing));
+        let config = &self.plan.config;
+        let clock = P::clock(|| Clock::of_dispatcher(&config.timing));
+        let overflow = (config.overflow, Arc::clone(&config.spill));
         let (mut started, threads) = self.plan.start_detached(1)?;
         let strategy = started.strategies.swap_remove(0);
         let wiring = Arc::new(started.wiring);
@@ -323,6 +335,7 @@ where
             started.is_crowded,
             strategy,
             &wiring,
+            overflow,
         );
         Ok((dispatcher, Pipeline::new(handle, threads, self.states)))
     }

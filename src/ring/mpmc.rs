@@ -303,6 +303,12 @@ impl<T> Producer<T> {
         self.len() == 0
     }
 
+    /// Takes the oldest item out again, if it is published, in a consumer's place.
+    pub(crate) fn evict(&self) -> Option<T> {
+        let (shared, cursors) = (Arc::clone(&self.shared), Arc::clone(&self.cursors));
+        Consumer { shared, cursors }.try_pop()
+    }
+
     /// Whether a push would have succeeded at some moment during the call (or the ring is closed).
     pub(crate) fn has_room(&self) -> bool {
         let mut tail = self.cursors.tail.load(Relaxed);

@@ -206,13 +206,13 @@ fn f_3_nothing_is_lost_uncounted_while_many_dispatch_into_one_slot() {
                 })
                 .collect();
             drop(dispatcher);
-            let received = receiver.count();
+            let results = receiver.count();
             for thread in dispatching {
                 thread.join().unwrap();
             }
             let report = pipeline.join().unwrap();
             let only = &report.counters.stages[0];
-            assert_eq!(received as u64, only.finished);
+            assert_eq!(results as u64, only.finished);
             assert_eq!(handed.get() as u64, only.overflowed);
             assert_eq!(only.finished + only.overflowed, 6000);
             census.is_over();

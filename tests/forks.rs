@@ -9,7 +9,7 @@ use std::thread;
 
 use common::{Census, Count, Gate, Life, OpenLate, core, within, within_steps};
 use ringmill::stage::{filter_map, flat_map, map};
-use ringmill::{Context, Counters, Handle, Instances, Pipeline};
+use ringmill::{Context, Counters, Handle, Idle, Instances, Pipeline};
 
 /// A job that remembers the way it came: the branches' numbers, as digits.
 #[derive(Clone)]
@@ -173,7 +173,7 @@ const BEHIND: [Behind; 4] = [Behind::Receiver, Behind::One, Behind::Two, Behind:
 
 const JOBS: u64 = 100;
 
-fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize) {
+fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize, idle: Idle) {
     let census = Census::default();
     let log = Log::default();
     let n = Instances::new;
@@ -205,7 +205,9 @@ fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize
             })
         };
     }
-    let builder = Pipeline::<Infallible>::builder::<Tick>().capacity(capacity);
+    let builder = Pipeline::<Infallible>::builder::<Tick>()
+        .capacity(capacity)
+        .idle(idle);
     let forked = match before {
         Before::Mouth => forked!(builder),
         Before::One => forked!(builder.stage("0", n(1), pass())),
@@ -295,22 +297,29 @@ fn delivers(before: Before, inside: [Inside; 3], behind: Behind, capacity: usize
 
 /// Each case with other ones beside it, in each capacity and before each kind of consumer.
 fn every(before: &[Before], first: usize) {
-    let before = before.to_vec();
-    within_steps(move |step| {
-        let mut nth = first;
-        for before in before {
-            for capacity in [1, 3, 1024] {
-                for a in 0..Inside::ALL.len() {
-                    let inside = [0, 3, 5].map(|b| Inside::ALL[(a + b) % Inside::ALL.len()]);
-                    let behind = BEHIND[nth % 4];
-                    nth += 1;
-                    step.say(format!("{before:?} {inside:?} {behind:?} {capacity}"));
-                    delivers(before, inside, behind, capacity);
-                }
-                nth += 1; // So that each case meets every kind behind.
+    let mut nth = first;
+    for &before in before {
+        for capacity in [1, 3, 1024] {
+            for a in 0..Inside::ALL.len() {
+                let inside = [0, 3, 5].map(|b| Inside::ALL[(a + b) % Inside::ALL.len()]);
+                let behind = BEHIND[nth % 4];
+                // Yields, one for each job that small rings hand over, take long where others want the cores.
+                let idle = if nth.is_multiple_of(3) {
+                    Idle::backoff()
+                } else {
+                    Idle::parking()
+                };
+                nth += 1;
+                within_steps(move |step| {
+                    step.say(format!(
+                        "{before:?} {inside:?} {behind:?} {capacity} {idle:?}"
+                    ));
+                    delivers(before, inside, behind, capacity, idle);
+                });
             }
+            nth += 1; // So that each case meets every kind behind.
         }
-    });
+    }
 }
 
 #[test]

@@ -3,17 +3,17 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
+use common::within;
 use ringmill::ring::{mpmc, spsc};
 use ringmill::stage::map;
 use ringmill::{
     BuildError, Context, Instances, Pin, PinError, Pipeline, RingError, RunError, allowed_cores,
 };
-use support::within;
 
 type Pure = Pipeline<Infallible>;
 type Job = ringmill::stage::Map<fn(u64) -> u64>;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use common::{until, within};
 use ringmill::stage::map;
 use ringmill::{
     BuildError, Context, Idle, IdleStrategy, Instances, Pin, Pipeline, RunError, Step,
     allowed_cores,
 };
-use support::{until, within};
 
 type Pure = Pipeline<Infallible>;
 type Job = ringmill::stage::Map<fn(u64) -> u64>;

@@ -2,16 +2,16 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
+use common::{Door, jobs, until, within};
 use ringmill::stage::{flat_map, map};
 use ringmill::{Counters, Dispatcher, Handle, Instances, Pipeline, Receiver, allowed_cores};
-use support::{Gate, jobs, until, within};
 
 type Pure = Pipeline<Infallible>;
 type Ends = (Dispatcher<u64, Infallible>, Receiver<u64, Infallible>, Pure);
@@ -299,7 +299,7 @@ fn s_b6_discarded_results_are_counted() {
 #[test]
 fn what_waits_and_runs_is_exact_when_nothing_moves() {
     within(|| {
-        let gate = Gate::default();
+        let gate = Door::default();
         let stage = gate.clone();
         let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
             .capacity(5)
@@ -311,7 +311,7 @@ fn what_waits_and_runs_is_exact_when_nothing_moves() {
             .start()
             .unwrap();
         dispatcher.dispatch_all(0..6).unwrap();
-        until(|| gate.inside() == 2);
+        gate.reach(2);
         let stage = pipeline.counters().stages[0].clone();
         assert_eq!((stage.dispatched, stage.waiting, stage.running), (6, 4, 2));
         pipeline.stop();

@@ -68,7 +68,7 @@ fn r_a3_a_ring_of_n_takes_n_jobs_beside_those_running() {
 }
 
 #[test]
-fn all_forms_of_receiving() {
+fn f_9_all_forms_of_receiving() {
     within(|| {
         for idle in [
             Idle::backoff(),
@@ -164,7 +164,7 @@ fn refusals_say_why_and_give_jobs_back() {
 }
 
 #[test]
-fn a_long_dispatch_all_says_how_far_it_came() {
+fn f_9_a_long_dispatch_all_says_how_far_it_came() {
     within(|| {
         let gate = Door::default();
         let stage = gate.clone();

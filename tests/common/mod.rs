@@ -7,6 +7,7 @@
     reason = "only the library goes through a facade"
 )]
 
+pub mod alone;
 pub mod place;
 pub mod plant;
 

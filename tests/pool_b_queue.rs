@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::place::{Place, empty, everywhere, same, single, three, trials};
-use common::{Count, Door, Threads, core, jobs, until, within, within_steps};
+use common::{Door, Threads, core, jobs, until, within, within_steps};
 use ringmill::stage::map;
 use ringmill::{
     Context, Counters, DispatchError, Handle, Instances, Pipeline, ReceiveTimeoutError,
@@ -66,9 +66,9 @@ fn r_b1_dispatch_waits_where_the_queue_is_full_and_a_close_wakes_it() {
                         workers
                     };
                     let all = (inside + capacity) as u64;
-                    for job in 0..inside as u64 {
+                    for (reached, job) in (1..=inside).zip(0..) {
                         dispatcher.dispatch(job).unwrap();
-                        door.reach(job as usize + 1);
+                        door.reach(reached);
                     }
                     // At once: nobody makes room.
                     for job in inside as u64..all {
@@ -84,9 +84,9 @@ fn r_b1_dispatch_waits_where_the_queue_is_full_and_a_close_wakes_it() {
                     }
                     assert_eq!(door.inside(), inside);
                     door.open();
-                    let mut received: Vec<u64> = receiver.collect();
-                    received.sort_unstable();
-                    assert!(received.into_iter().eq(0..all));
+                    let mut results: Vec<u64> = receiver.collect();
+                    results.sort_unstable();
+                    assert!(results.into_iter().eq(0..all));
                     pipeline.join().unwrap();
                 }
             }
@@ -143,11 +143,11 @@ fn r_b3_s_b3_close_and_stop_any_number_of_times() {
                 (stops, false)
             );
             door.open();
-            let received: Vec<u64> = receiver.by_ref().collect();
+            let results: Vec<u64> = receiver.by_ref().collect();
             let handle = pipeline.handle();
             let report = pipeline.join().unwrap();
             assert!(
-                received
+                results
                     .into_iter()
                     .eq(0..if stops { 1 } else { queued + 1 })
             );
@@ -188,8 +188,8 @@ fn r_b4_results_stay_until_they_are_taken() {
             dispatcher.dispatch_all(0..count).unwrap();
             until(|| pipeline.counters().stage("work").unwrap().finished == count);
             match ending {
-                "close" => drop(pipeline.close()),
-                "stop" => drop(pipeline.stop()),
+                "close" => pipeline.close(),
+                "stop" => pipeline.stop(),
                 _ => {}
             }
             if ending == "dropped" {
@@ -406,7 +406,7 @@ fn s_b7_counters_stay_at_zero_while_an_empty_pool_closes() {
             }
         }
     });
-    let cycles = jobs(20_000) as usize;
+    let cycles = jobs(20_000);
     let current = now_open.clone();
     trials(cycles, move |place, capacity| {
         let builder = empty::<u64>(capacity).workers(1);

@@ -228,11 +228,11 @@ fn s_c2_a_close_while_producers_send() {
             for producer in producers {
                 producer.join().unwrap();
             }
-            let received = taker.join().unwrap();
-            assert_eq!(received, accepted.get());
+            let results = taker.join().unwrap();
+            assert_eq!(results, accepted.get());
             let report = pipeline.join().unwrap();
             let stage = report.counters.stage("work").unwrap();
-            assert_eq!((stage.finished, stage.dropped), (received as u64, 0));
+            assert_eq!((stage.finished, stage.dropped), (results as u64, 0));
             census.is_over();
         }
     });

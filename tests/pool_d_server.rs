@@ -15,7 +15,7 @@ use ringmill::{Context, DispatchError};
 /// Each job that was accepted is done, or dropped and counted, exactly once, whenever the stop comes.
 #[test]
 fn s_d1_a_stop_swallows_no_job() {
-    let stops = jobs(600) as usize;
+    let stops = jobs(600);
     trials(stops, |place, capacity| {
         let (census, began) = (Census::default(), Count::default());
         let begins = began.clone();
@@ -48,14 +48,14 @@ fn s_d1_a_stop_swallows_no_job() {
         for producer in producers {
             producer.join().unwrap();
         }
-        let received = taker.join().unwrap();
+        let results = taker.join().unwrap();
         let counters = pipeline.join().unwrap().counters;
         let dropped: u64 = counters.stages.iter().map(|stage| stage.dropped).sum();
         let work = counters.stage("work").unwrap();
         assert_eq!(counters.stages[0].dispatched, accepted.get() as u64);
         assert_eq!(work.finished, began.get() as u64);
         assert_eq!(work.finished + dropped, accepted.get() as u64);
-        assert_eq!(received + work.discarded, work.finished);
+        assert_eq!(results + work.discarded, work.finished);
         drop(dispatcher);
         census.is_over();
     });

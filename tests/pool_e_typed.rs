@@ -247,7 +247,7 @@ fn s_e2_a_cancel_releases_the_producer() {
 /// Theirs has output in 2,462 of 5,000.
 #[test]
 fn s_e3_cancelled_before_the_start_there_is_no_output() {
-    trials(jobs(5000) as usize, |place, capacity| {
+    trials(jobs(5000), |place, capacity| {
         let work = |_: &Context| map(|_: u64| -> u64 { panic!("a job ran") });
         let builder = empty::<u64>(capacity).workers(1);
         let handle = builder.handle();

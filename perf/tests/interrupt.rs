@@ -1,4 +1,7 @@
 //! The first ctrl-c finishes what was begun, the second stops; the exit code is 130.
+//!
+//! With the command's own capacity and placement: what a close and a stop do in all others is tested with the
+//! library, and a run of it takes as long as a file of a gigabyte.
 
 mod common;
 

@@ -117,7 +117,7 @@ fn g_15_affinity_is_changed_from_outside() {
         let work = move |_: &Context| {
             let seen = Arc::clone(&seen);
             map(move |job: u64| {
-                if job % 64 == 0 {
+                if job.is_multiple_of(64) {
                     let (own, mut seen) = (own_number(), seen.lock().unwrap());
                     if !seen.contains(&own) {
                         seen.push(own);

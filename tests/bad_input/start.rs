@@ -10,8 +10,7 @@ use crate::common::{until, within};
 use crate::{Job, Pure, same};
 use ringmill::stage::map;
 use ringmill::{
-    BuildError, Context, Idle, IdleStrategy, Instances, Pin, Pipeline, RunError, Step,
-    allowed_cores,
+    BuildError, Context, Idle, IdleStrategy, Instances, Pin, RunError, Step, allowed_cores,
 };
 
 /// Whether this process has a thread whose name begins like this; the system shows one for a moment after

@@ -41,9 +41,9 @@ pub fn combinations() -> impl Iterator<Item = (Place, usize)> + Clone {
 
 /// So many trials, in each place with each capacity in turn, under the watchdog.
 #[track_caller]
-pub fn trials(count: usize, trial: impl Fn(Place, usize) + Send + 'static) {
+pub fn trials(count: u64, trial: impl Fn(Place, usize) + Send + 'static) {
     within_steps(move |step| {
-        for (nth, (place, capacity)) in combinations().cycle().take(count).enumerate() {
+        for (nth, (place, capacity)) in (0..count).zip(combinations().cycle()) {
             step.say(format!("trial {nth}: {place:?}, capacity {capacity}"));
             trial(place, capacity);
         }

@@ -1,21 +1,20 @@
 //! What frankkopp's WorkerPool promises, a queue that can be closed and stopped and one of finished jobs,
 //! and how it was seen to fail. A stop with all rings full and nobody receiving (S-B1) is a row of `table.rs`,
-//! a stop from inside a job (S-B5) stands in `inside.rs`, zero workers (S-B4) in `bad_input`.
+//! a stop from inside a job (S-B5) stands in `inside.rs`, zero workers (S-B4) in `bad_input`, counters (R-B6,
+//! S-B7) in `pool_b_counters.rs`.
 
 mod common;
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use common::place::{Place, empty, everywhere, same, single, three, trials};
-use common::{Door, Threads, core, jobs, until, within, within_steps};
+use common::place::{Place, empty, everywhere, same, single};
+use common::{Door, Threads, core, until, within, within_steps};
 use ringmill::stage::map;
 use ringmill::{
-    Context, Counters, DispatchError, Handle, Instances, Pipeline, ReceiveTimeoutError,
-    TryReceiveError, allowed_cores,
+    Context, DispatchError, Instances, Pipeline, ReceiveTimeoutError, TryReceiveError,
+    allowed_cores,
 };
 
 /// A stage whose jobs wait at the door.
@@ -334,121 +333,5 @@ fn s_b6_discard_ends_with_nothing_waiting_and_nothing_running() {
             assert_eq!(a.discarded, a.finished);
             assert!(stops || a.finished == 2000);
         }
-    });
-}
-
-/// What must hold of a snapshot and the one before.
-fn check(before: &Counters, now: &Counters) {
-    for (was, is) in before.stages.iter().zip(&now.stages) {
-        let sum = is.waiting + is.running + is.finished + is.dropped;
-        assert_eq!(is.dispatched, sum, "{is:?}");
-        // What were negative would be astronomic.
-        assert!(is.waiting.max(is.running) <= is.dispatched, "{is:?}");
-        assert!(is.dispatched < u64::MAX / 2, "{is:?}");
-        let grows = was.dispatched <= is.dispatched
-            && was.finished <= is.finished
-            && was.dropped <= is.dropped
-            && was.discarded <= is.discarded;
-        assert!(grows, "{was:?} {is:?}");
-    }
-    let left: u64 = now
-        .stages
-        .iter()
-        .map(|stage| stage.waiting + stage.running)
-        .sum();
-    assert_eq!(now.active(), left);
-}
-
-/// Takes snapshots until it is over, and says how many.
-fn poll(handle: &Handle<String>, is_over: &AtomicBool) -> u64 {
-    let mut before = handle.counters();
-    for nth in 0.. {
-        let is_last = is_over.load(SeqCst);
-        let now = handle.counters();
-        check(&before, &now);
-        before = now;
-        if is_last {
-            return nth;
-        }
-        thread::yield_now(); // Where cores are few, the others are to get on.
-    }
-    unreachable!()
-}
-
-/// Theirs is wrong in 13,262 of 20,000.
-#[test]
-fn s_b7_counters_stay_at_zero_while_an_empty_pool_closes() {
-    // One thread looks at all of them, one after the other.
-    let seen = Arc::new(AtomicU64::new(0));
-    let now_open = Arc::new(std::sync::Mutex::new(None::<Handle<String>>));
-    let is_over = Arc::new(AtomicBool::new(false));
-    let (looks, at, until_over) = (seen.clone(), now_open.clone(), is_over.clone());
-    let watcher = thread::spawn(move || {
-        while !until_over.load(SeqCst) {
-            let handle = at.lock().unwrap().clone();
-            let Some(handle) = handle else {
-                thread::yield_now();
-                continue;
-            };
-            // Until another one is open.
-            loop {
-                let is_finished = handle.is_finished();
-                for stage in handle.counters().stages {
-                    let counts = [stage.dispatched, stage.waiting, stage.running];
-                    let ends = [stage.finished, stage.dropped, stage.discarded];
-                    assert_eq!((counts, ends), ([0; 3], [0; 3]));
-                }
-                looks.fetch_add(1, SeqCst);
-                thread::yield_now();
-                if is_finished {
-                    break;
-                }
-            }
-        }
-    });
-    let cycles = jobs(20_000);
-    let current = now_open.clone();
-    trials(cycles, move |place, capacity| {
-        let builder = empty::<u64>(capacity).workers(1);
-        let handle = builder.handle();
-        let (dispatcher, mut receiver, pipeline) = single(place, builder, same);
-        *current.lock().unwrap() = Some(handle);
-        dispatcher.done();
-        assert_eq!(receiver.receive(), None);
-        pipeline.join().unwrap();
-    });
-    is_over.store(true, SeqCst);
-    watcher.join().unwrap();
-    assert!(seen.load(SeqCst) > 0);
-}
-
-/// The sum is right at every instant, while ten million jobs pass.
-#[test]
-fn r_b6_s_b7_counters_add_up_under_load() {
-    everywhere(|place, capacity| {
-        let all = jobs(if capacity == 1 { 50_000 } else { 3_300_000 });
-        let (mut dispatcher, mut receiver, pipeline) =
-            three(place, empty::<u64>(capacity), same, same, same);
-        assert_eq!(pipeline.counters().active(), 0, "it has no jobs");
-        let handle = pipeline.handle();
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let watcher = scope.spawn(|| poll(&handle, &is_over));
-            let feeder = scope.spawn(move || dispatcher.dispatch_all(0..all).unwrap());
-            let mut some = Vec::new();
-            let mut sum = 0;
-            while receiver.receive_many(&mut some, 256) > 0 {
-                sum += some.drain(..).sum::<u64>();
-            }
-            assert_eq!(feeder.join().unwrap() as u64, all);
-            assert_eq!(sum, all * (all - 1) / 2);
-            is_over.store(true, SeqCst);
-            assert!(watcher.join().unwrap() > 0);
-        });
-        let counters = pipeline.join().unwrap().counters;
-        for stage in &counters.stages {
-            assert_eq!((stage.dispatched, stage.finished), (all, all));
-        }
-        assert_eq!(counters.active(), 0);
     });
 }

@@ -38,7 +38,9 @@ fn g_13_draining_jobs_that_panic_when_dropped() {
                     })
                 };
                 let two = Instances::new(2);
-                let builder = Pipeline::<String>::builder::<Bomb>().capacity(capacity);
+                let builder = Pipeline::<String>::builder::<Bomb>()
+                    .capacity(capacity)
+                    .workers(2);
                 let (mut mouth, exit, pipeline) = match place {
                     "single" => builder.stage("a", Instances::new(1), work).start(),
                     "bound" => builder.stage("a", Instances::bound(core()), work).start(),
@@ -176,7 +178,7 @@ fn g_13_payloads_that_panic_when_dropped() {
                     })
                 };
                 let two = Instances::new(2);
-                let builder = Pipeline::<String>::builder::<u64>().capacity(8);
+                let builder = Pipeline::<String>::builder::<u64>().capacity(8).workers(2);
                 if per_job {
                     let builder = builder.per_job();
                     let (mut mouth, exit, pipeline) = match shape {

@@ -154,10 +154,10 @@ const WINDOWS: [u64; 4] = [1, 3, 4, 64];
 
 #[test]
 fn f_1_order_where_jobs_fail_panic_are_filtered_and_fan_out() {
-    within_steps(|step| {
-        for works in [false, true] {
-            for (capacity, windows) in [(1, WINDOWS), (5, WINDOWS), (1024, WINDOWS)] {
-                for window in windows {
+    for works in [false, true] {
+        for capacity in [1, 5, 1024] {
+            within_steps(move |step| {
+                for window in WINDOWS {
                     for workers in [1, 2, 4] {
                         step.say(format!("{works} {capacity} {window} {workers}"));
                         let count = jobs(if works { 40 } else { 200 });
@@ -177,9 +177,9 @@ fn f_1_order_where_jobs_fail_panic_are_filtered_and_fan_out() {
                         assert_eq!(outcomes, expected);
                     }
                 }
-            }
+            });
         }
-    });
+    }
 }
 
 /// The same through a second ordered stage behind it, and with a stage of one instance between.

@@ -7,7 +7,7 @@ mod common;
 use std::thread;
 use std::time::Duration;
 
-use common::place::{PLACES, Place, empty, everywhere, same, single, three, trials};
+use common::place::{PLACES, Place, empty, enough, everywhere, same, single, three, trials};
 use common::{Census, Count, Door, Life, Threads, core, until, within_steps};
 use ringmill::stage::map;
 use ringmill::{Context, DispatchError, Instances, Pipeline, RunError, TryReceiveError};
@@ -20,7 +20,7 @@ fn r_a1_dispatch_done_receive_set_err_err() {
         assert_eq!(receiver.try_receive(), Err(TryReceiveError::Empty));
         let mut late = dispatcher.clone();
         let feeder = thread::spawn(move || {
-            for job in 0..2000 {
+            for job in 0..enough(capacity) {
                 dispatcher.dispatch(job).unwrap();
             }
             for _ in 0..3 {
@@ -29,7 +29,7 @@ fn r_a1_dispatch_done_receive_set_err_err() {
             assert!(dispatcher.err().is_none());
         });
         let results: Vec<u64> = receiver.by_ref().collect();
-        assert!(results.into_iter().eq(0..2000), "done drains");
+        assert!(results.into_iter().eq(0..enough(capacity)), "done drains");
         feeder.join().unwrap();
         late.done();
         assert_eq!(late.dispatch(1), Err(DispatchError::Closed(1)));
@@ -150,7 +150,7 @@ impl ringmill::Stage<Life, String> for Held {
 #[test]
 fn s_a1_done_meets_dispatches_and_another_done() {
     everywhere(|place, capacity| {
-        for _ in 0..20 {
+        for _ in 0..4 {
             let (census, door) = (Census::default(), Door::default());
             let _late = door.open_late();
             let (mut dispatcher, receiver, pipeline) = single(place, empty(capacity), held(&door));
@@ -195,7 +195,7 @@ fn s_a1_done_meets_dispatches_and_another_done() {
 #[test]
 fn s_a1_two_producers_say_done() {
     everywhere(|place, capacity| {
-        for _ in 0..20 {
+        for _ in 0..4 {
             let (dispatcher, receiver, pipeline) = single(place, empty::<u64>(capacity), same);
             let producers = [100, 120].map(|jobs| {
                 let mut dispatcher = dispatcher.clone();

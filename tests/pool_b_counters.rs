@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use common::place::{combinations, empty, same, single, three, trials};
-use common::{jobs, within_steps};
+use common::jobs;
+use common::place::{empty, everywhere, same, single, three, trials};
 use ringmill::{Counters, Handle};
 
 /// Each of these tests wants all cores.
@@ -87,18 +87,16 @@ fn s_b7_counters_stay_at_zero_while_an_empty_pool_closes() {
             }
         }
     });
-    for _part in 0..10 {
-        let current = now_open.clone();
-        trials(jobs(2000), move |place, capacity| {
-            let builder = empty::<u64>(capacity).workers(1);
-            let handle = builder.handle();
-            let (dispatcher, mut receiver, pipeline) = single(place, builder, same);
-            *current.lock().unwrap() = Some(handle);
-            dispatcher.done();
-            assert_eq!(receiver.receive(), None);
-            pipeline.join().unwrap();
-        });
-    }
+    let current = now_open.clone();
+    trials(jobs(20_000), move |place, capacity| {
+        let builder = empty::<u64>(capacity).workers(1);
+        let handle = builder.handle();
+        let (dispatcher, mut receiver, pipeline) = single(place, builder, same);
+        *current.lock().unwrap() = Some(handle);
+        dispatcher.done();
+        assert_eq!(receiver.receive(), None);
+        pipeline.join().unwrap();
+    });
     is_over.store(true, SeqCst);
     watcher.join().unwrap();
     assert!(seen.load(SeqCst) > 0);
@@ -108,33 +106,30 @@ fn s_b7_counters_stay_at_zero_while_an_empty_pool_closes() {
 #[test]
 fn r_b6_s_b7_counters_add_up_under_load() {
     let _alone = alone();
-    for (place, capacity) in combinations() {
-        within_steps(move |step| {
-            step.say(format!("{place:?}, capacity {capacity}"));
-            let all = jobs(if capacity == 1 { 10_000 } else { 3_330_000 });
-            let (mut dispatcher, mut receiver, pipeline) =
-                three(place, empty::<u64>(capacity), same, same, same);
-            assert_eq!(pipeline.counters().active(), 0, "it has no jobs");
-            let handle = pipeline.handle();
-            let is_over = AtomicBool::new(false);
-            thread::scope(|scope| {
-                let watcher = scope.spawn(|| poll(&handle, &is_over));
-                let feeder = scope.spawn(move || dispatcher.dispatch_all(0..all).unwrap());
-                let mut some = Vec::new();
-                let mut sum = 0;
-                while receiver.receive_many(&mut some, 256) > 0 {
-                    sum += some.drain(..).sum::<u64>();
-                }
-                assert_eq!(feeder.join().unwrap() as u64, all);
-                assert_eq!(sum, all * (all - 1) / 2);
-                is_over.store(true, SeqCst);
-                assert!(watcher.join().unwrap() > 0);
-            });
-            let counters = pipeline.join().unwrap().counters;
-            for stage in &counters.stages {
-                assert_eq!((stage.dispatched, stage.finished), (all, all));
+    everywhere(|place, capacity| {
+        let all = jobs(if capacity == 1 { 300 } else { 3_340_000 });
+        let (mut dispatcher, mut receiver, pipeline) =
+            three(place, empty::<u64>(capacity), same, same, same);
+        assert_eq!(pipeline.counters().active(), 0, "it has no jobs");
+        let handle = pipeline.handle();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| poll(&handle, &is_over));
+            let feeder = scope.spawn(move || dispatcher.dispatch_all(0..all).unwrap());
+            let mut some = Vec::new();
+            let mut sum = 0;
+            while receiver.receive_many(&mut some, 256) > 0 {
+                sum += some.drain(..).sum::<u64>();
             }
-            assert_eq!(counters.active(), 0);
+            assert_eq!(feeder.join().unwrap() as u64, all);
+            assert_eq!(sum, all * (all - 1) / 2);
+            is_over.store(true, SeqCst);
+            assert!(watcher.join().unwrap() > 0);
         });
-    }
+        let counters = pipeline.join().unwrap().counters;
+        for stage in &counters.stages {
+            assert_eq!((stage.dispatched, stage.finished), (all, all));
+        }
+        assert_eq!(counters.active(), 0);
+    });
 }

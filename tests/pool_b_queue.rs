@@ -9,7 +9,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use common::place::{Place, empty, everywhere, same, single};
+use common::place::{Place, empty, enough, everywhere, same, single};
 use common::{Door, Threads, core, until, within, within_steps};
 use ringmill::stage::map;
 use ringmill::{
@@ -318,7 +318,7 @@ fn s_b6_discard_ends_with_nothing_waiting_and_nothing_running() {
             };
             let (mut dispatcher, pipeline) = sealed.start().unwrap();
             let counters = pipeline.handle();
-            dispatcher.dispatch_all(0..2000).unwrap();
+            dispatcher.dispatch_all(0..enough(capacity)).unwrap();
             if stops {
                 pipeline.stop();
             }
@@ -332,7 +332,7 @@ fn s_b6_discard_ends_with_nothing_waiting_and_nothing_running() {
             }
             let a = report.counters.stage("a").unwrap();
             assert_eq!(a.discarded, a.finished);
-            assert!(stops || a.finished == 2000);
+            assert!(stops || a.finished == enough(capacity));
         }
     });
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use common::alone::alone;
-use common::place::{PLACES, Place, combinations, empty, everywhere, same, single, three};
+use common::place::{PLACES, Place, empty, enough, everywhere, same, single, three};
 use common::{Census, Count, Door, Life, Threads, until, within, within_steps};
 use ringmill::stage::map;
 use ringmill::{BuildError, Context, DispatchError, Instances, Pipeline, RingError, allowed_cores};
@@ -41,40 +41,38 @@ impl ringmill::Stage<u64, String> for Handler {
 
 #[test]
 fn r_c1_each_instance_has_a_handler_of_its_own() {
-    within_steps(|step| {
-        for (place, capacity) in combinations() {
-            for groups in [1, 2, 5] {
-                step.say(format!("{place:?} {capacity} {groups}"));
-                let (made, total) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
-                let (makes, adds) = (made.clone(), total.clone());
-                let init = move |context: &Context| {
-                    assert_eq!(context.instances(), groups);
-                    makes.fetch_add(1, SeqCst);
-                    Handler {
-                        handled: Cell::new(0),
-                        total: adds.clone(),
-                    }
-                };
-                let builder = empty::<u64>(capacity).workers(2);
-                let (mut dispatcher, receiver, pipeline) = match place {
-                    Place::Bound => {
-                        let cores = allowed_cores().iter().copied().cycle();
-                        let instances = Instances::bound(cores.take(groups));
-                        builder.stage("work", instances, init).start()
-                    }
-                    Place::Floating => builder.stage("work", Instances::new(groups), init).start(),
-                    Place::Fused => builder
-                        .stage("first", Instances::new(groups), same)
-                        .then("work", init)
-                        .start(),
+    everywhere(|place, capacity| {
+        for groups in [1, 2, 5] {
+            let all = enough(capacity);
+            let (made, total) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
+            let (makes, adds) = (made.clone(), total.clone());
+            let init = move |context: &Context| {
+                assert_eq!(context.instances(), groups);
+                makes.fetch_add(1, SeqCst);
+                Handler {
+                    handled: Cell::new(0),
+                    total: adds.clone(),
                 }
-                .unwrap();
-                let feeder = thread::spawn(move || dispatcher.dispatch_all(0..500).unwrap());
-                assert_eq!(receiver.sum::<u64>(), 499 * 250);
-                assert_eq!(feeder.join().unwrap(), 500);
-                pipeline.join().unwrap();
-                assert_eq!((made.load(SeqCst), total.load(SeqCst)), (groups, 500));
+            };
+            let builder = empty::<u64>(capacity).workers(2);
+            let (mut dispatcher, receiver, pipeline) = match place {
+                Place::Bound => {
+                    let cores = allowed_cores().iter().copied().cycle();
+                    let instances = Instances::bound(cores.take(groups));
+                    builder.stage("work", instances, init).start()
+                }
+                Place::Floating => builder.stage("work", Instances::new(groups), init).start(),
+                Place::Fused => builder
+                    .stage("first", Instances::new(groups), same)
+                    .then("work", init)
+                    .start(),
             }
+            .unwrap();
+            let feeder = thread::spawn(move || dispatcher.dispatch_all(0..all).unwrap());
+            assert_eq!(receiver.sum::<u64>(), all * (all - 1) / 2);
+            assert_eq!(feeder.join().unwrap() as u64, all);
+            pipeline.join().unwrap();
+            assert_eq!((made.load(SeqCst), total.load(SeqCst)), (groups, all));
         }
     });
 }
@@ -89,32 +87,32 @@ fn r_c2_what_was_accepted_is_done_before_the_end_is_told() {
             let work = move |_: &Context| {
                 let done = does.clone();
                 map(move |job: u64| {
-                    thread::yield_now();
                     done.add(1);
                     job
                 })
             };
             let builder = empty::<u64>(capacity);
             let (mut dispatcher, receiver, pipeline) = three(place, builder, same, same, work);
+            let all = usize::try_from(enough(capacity)).unwrap();
             let feeder = thread::spawn(move || {
-                let accepted = dispatcher.dispatch_all(0..300).unwrap();
+                let accepted = dispatcher.dispatch_all(0..enough(capacity)).unwrap();
                 dispatcher.done();
                 accepted
             });
             let handle = pipeline.handle();
             let taker = thread::spawn(move || receiver.count());
             match hears {
-                "receiver" => assert_eq!((taker.join().unwrap(), done.get()), (300, 300)),
+                "receiver" => assert_eq!((taker.join().unwrap(), done.get()), (all, all)),
                 "handle" => {
                     until(|| handle.is_finished());
-                    assert_eq!((done.get(), taker.join().unwrap()), (300, 300));
+                    assert_eq!((done.get(), taker.join().unwrap()), (all, all));
                 }
                 _ => {
                     pipeline.join().unwrap();
-                    assert_eq!((done.get(), taker.join().unwrap()), (300, 300));
+                    assert_eq!((done.get(), taker.join().unwrap()), (all, all));
                 }
             }
-            assert_eq!(feeder.join().unwrap(), 300);
+            assert_eq!(feeder.join().unwrap(), all);
         }
     });
 }
@@ -199,7 +197,7 @@ fn s_c1_a_hundred_thousand_jobs_for_two_workers_that_are_held() {
 #[test]
 fn s_c2_a_close_while_producers_send() {
     everywhere(|place, capacity| {
-        for round in 0..40 {
+        for round in 0..8 {
             let census = Census::default();
             let work = |_: &Context| map(|job: Life| job);
             let builder = empty::<Life>(capacity);

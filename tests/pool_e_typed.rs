@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use common::place::{
-    CAPACITIES, PLACES, Place, combinations, core_of, empty, everywhere, same, single, three,
-    trials,
+    CAPACITIES, PLACES, Place, core_of, empty, enough, everywhere, same, single, three, trials,
 };
 use common::{Count, Threads, jobs, until, within_steps};
 use ringmill::stage::map;
@@ -63,68 +62,66 @@ impl Stage<Job<String>, String> for Process {
 
 #[test]
 fn r_e1_each_job_comes_back_with_its_result() {
-    within_steps(|step| {
-        for (place, capacity) in combinations() {
-            for workers in [1, 3] {
-                step.say(format!("{place:?} {capacity} {workers}"));
-                let alive = Arc::new(AtomicUsize::new(0));
-                let counts = alive.clone();
-                let init = move |context: &Context| {
-                    counts.fetch_add(1, SeqCst);
-                    Process {
-                        token: context.token(),
-                        alive: counts.clone(),
-                    }
-                };
-                let builder = empty::<Job<String>>(capacity).workers(workers);
-                let (mut dispatcher, mut receiver, pipeline) = match place {
-                    Place::Bound => {
-                        let cores = (0..workers).flat_map(core_of);
-                        builder
-                            .stage("process", Instances::bound(cores), init)
-                            .start()
-                    }
-                    Place::Floating => builder
-                        .stage("process", Instances::new(workers), init)
-                        .start(),
-                    Place::Fused => builder
-                        .stage("first", Instances::new(workers), |_| map(|job| job))
-                        .then("process", init)
-                        .start(),
+    everywhere(|place, capacity| {
+        for workers in [1, 3] {
+            let all = enough(capacity);
+            let alive = Arc::new(AtomicUsize::new(0));
+            let counts = alive.clone();
+            let init = move |context: &Context| {
+                counts.fetch_add(1, SeqCst);
+                Process {
+                    token: context.token(),
+                    alive: counts.clone(),
                 }
-                .unwrap();
-                assert_eq!(alive.load(SeqCst), workers);
-                let job = |id: u64| Job {
-                    id,
-                    value: if id % 7 == 3 {
-                        format!("x{id}")
-                    } else {
-                        id.to_string()
-                    },
-                };
-                let feeder = thread::spawn(move || {
-                    dispatcher.dispatch_all((0..500).map(job)).unwrap();
-                });
-                let mut done = HashMap::new();
-                for outcome in receiver.by_ref() {
-                    assert!(done.insert(outcome.job.id, outcome).is_none(), "once");
+            };
+            let builder = empty::<Job<String>>(capacity).workers(workers);
+            let (mut dispatcher, mut receiver, pipeline) = match place {
+                Place::Bound => {
+                    let cores = (0..workers).flat_map(core_of);
+                    builder
+                        .stage("process", Instances::bound(cores), init)
+                        .start()
                 }
-                // The results end when all instances have.
-                assert_eq!(alive.load(SeqCst), 0);
-                assert_eq!(receiver.try_receive(), Err(TryReceiveError::Done));
-                feeder.join().unwrap();
-                for id in 0..500 {
-                    let outcome = done.remove(&id).unwrap();
-                    let expected = if id % 7 == 3 {
-                        Err(format!("\"x{id}\" is no number"))
-                    } else {
-                        Ok(id)
-                    };
-                    assert_eq!((outcome.job, outcome.result), (job(id), expected));
-                }
-                assert!(done.is_empty());
-                pipeline.join().unwrap();
+                Place::Floating => builder
+                    .stage("process", Instances::new(workers), init)
+                    .start(),
+                Place::Fused => builder
+                    .stage("first", Instances::new(workers), |_| map(|job| job))
+                    .then("process", init)
+                    .start(),
             }
+            .unwrap();
+            assert_eq!(alive.load(SeqCst), workers);
+            let job = |id: u64| Job {
+                id,
+                value: if id % 7 == 3 {
+                    format!("x{id}")
+                } else {
+                    id.to_string()
+                },
+            };
+            let feeder = thread::spawn(move || {
+                dispatcher.dispatch_all((0..all).map(job)).unwrap();
+            });
+            let mut done = HashMap::new();
+            for outcome in receiver.by_ref() {
+                assert!(done.insert(outcome.job.id, outcome).is_none(), "once");
+            }
+            // The results end when all instances have.
+            assert_eq!(alive.load(SeqCst), 0);
+            assert_eq!(receiver.try_receive(), Err(TryReceiveError::Done));
+            feeder.join().unwrap();
+            for id in 0..all {
+                let outcome = done.remove(&id).unwrap();
+                let expected = if id % 7 == 3 {
+                    Err(format!("\"x{id}\" is no number"))
+                } else {
+                    Ok(id)
+                };
+                assert_eq!((outcome.job, outcome.result), (job(id), expected));
+            }
+            assert!(done.is_empty());
+            pipeline.join().unwrap();
         }
     });
 }
@@ -134,7 +131,7 @@ fn r_e1_each_job_comes_back_with_its_result() {
 fn r_e3_errors_flow_through_chained_stages() {
     everywhere(|place, capacity| {
         for workers in [1, 2, 5] {
-            let threads = Threads::default();
+            let (threads, all) = (Threads::default(), enough(capacity));
             let odd = |divisor: u64| {
                 move |_: &Context| {
                     move |job: u64| {
@@ -154,9 +151,9 @@ fn r_e3_errors_flow_through_chained_stages() {
                 .on_spawn(threads.hook());
             let started = three(place, builder, odd(3), odd(5), odd(7));
             let (mut dispatcher, receiver, pipeline) = started;
-            let feeder = thread::spawn(move || dispatcher.dispatch_all(0..1000).unwrap());
+            let feeder = thread::spawn(move || dispatcher.dispatch_all(0..all).unwrap());
             let outcomes: Vec<_> = receiver.collect();
-            let expected = (0..1000).map(|job: u64| {
+            let expected = (0..all).map(|job: u64| {
                 let at = [("a", 3), ("b", 5), ("c", 7)];
                 match at.into_iter().find(|(_, divisor)| job % divisor == 1) {
                     Some((stage, divisor)) => Err(JobError::Stage {
@@ -167,11 +164,11 @@ fn r_e3_errors_flow_through_chained_stages() {
                 }
             });
             assert!(outcomes.into_iter().eq(expected));
-            assert_eq!(feeder.join().unwrap(), 1000);
+            assert_eq!(feeder.join().unwrap() as u64, all);
             let report = pipeline.join().unwrap();
             assert_eq!(threads.alive(), 0);
             assert_eq!(threads.ever(), report.placement.workers.len());
-            assert_eq!(report.counters.stage("a").unwrap().finished, 1000);
+            assert_eq!(report.counters.stage("a").unwrap().finished, all);
         }
     });
 }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::common::alone::alone;
-use crate::common::place::{empty, everywhere, single};
-use crate::common::{Threads, core, until, within};
+use crate::common::place::{empty, enough, everywhere, single};
+use crate::common::{Count, Threads, core, until, within};
 use crate::{Pure, same};
 use ringmill::stage::map;
 use ringmill::{BuildError, Context, Instances, Pin, PinError, allowed_cores};
@@ -112,16 +112,19 @@ fn move_to(thread: libc::pid_t, core: usize) {
 #[test]
 fn g_15_affinity_is_changed_from_outside() {
     everywhere(|place, capacity| {
+        let (all, moved) = (enough(capacity), Count::default());
         let numbers = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&numbers);
+        let (seen, moves) = (Arc::clone(&numbers), moved.clone());
         let work = move |_: &Context| {
-            let seen = Arc::clone(&seen);
+            let (seen, moves) = (Arc::clone(&seen), moves.clone());
             map(move |job: u64| {
                 if job.is_multiple_of(64) {
                     let (own, mut seen) = (own_number(), seen.lock().unwrap());
                     if !seen.contains(&own) {
                         seen.push(own);
                     }
+                    drop(seen);
+                    moves.reach(1);
                 }
                 job
             })
@@ -131,26 +134,30 @@ fn g_15_affinity_is_changed_from_outside() {
         let is_over = Arc::new(AtomicBool::new(false));
         let until_over = Arc::clone(&is_over);
         let mover = thread::spawn(move || {
-            let mut moves = 0;
             while !until_over.load(SeqCst) {
                 let threads = numbers.lock().unwrap().clone();
                 for core in allowed_cores() {
                     for &thread in &threads {
                         move_to(thread, *core);
-                        moves += 1;
+                        moved.add(1);
                     }
                 }
                 thread::yield_now();
             }
-            moves
         });
         let before = pipeline.placement();
-        let feeder = thread::spawn(move || dispatcher.dispatch_all(0..3000).map(|_| dispatcher));
+        let feeder = thread::spawn(move || dispatcher.dispatch_all(0..all).map(|_| dispatcher));
         let mut receiver = receiver;
-        assert!(receiver.by_ref().take(3000).eq(0..3000), "in order");
+        assert!(
+            receiver
+                .by_ref()
+                .take(usize::try_from(all).unwrap())
+                .eq(0..all),
+            "in order"
+        );
         // No thread ends before nobody moves it any more.
         is_over.store(true, SeqCst);
-        assert!(mover.join().unwrap() > 0);
+        mover.join().unwrap();
         drop(feeder.join().unwrap());
         assert_eq!(receiver.receive(), None);
         // What it says is what came of the start.

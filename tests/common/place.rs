@@ -1,5 +1,7 @@
 //! Scenarios: each of them is to be survived with rings of one and of many, in each placement.
 
+use std::sync::Arc;
+
 use ringmill::stage::map;
 use ringmill::{
     Builder, Context, Ends, FailFast, Instances, Many, One, Pipeline, Policy, Stage, allowed_cores,
@@ -21,15 +23,23 @@ pub const PLACES: [Place; 3] = [Place::Bound, Place::Floating, Place::Fused];
 
 pub const CAPACITIES: [usize; 2] = [1, 1024];
 
-/// Runs the scenario in each place with each capacity, under the watchdog.
+/// Runs the scenario in each place with each capacity, each time under the watchdog.
 #[track_caller]
-pub fn everywhere(scenario: impl Fn(Place, usize) + Send + 'static) {
-    within_steps(move |step| {
-        for (place, capacity) in combinations() {
+pub fn everywhere(scenario: impl Fn(Place, usize) + Send + Sync + 'static) {
+    let scenario = Arc::new(scenario);
+    for (place, capacity) in combinations() {
+        let scenario = Arc::clone(&scenario);
+        within_steps(move |step| {
             step.say(format!("{place:?}, capacity {capacity}"));
             scenario(place, capacity);
-        }
-    });
+        });
+    }
+}
+
+/// Jobs enough to fill and empty a ring: where it holds one, each costs several switches from thread to thread,
+/// and those are slow where others want the cores as well.
+pub fn enough(capacity: usize) -> u64 {
+    if capacity == 1 { 60 } else { 3000 }
 }
 
 /// Each place with each capacity.
@@ -39,15 +49,21 @@ pub fn combinations() -> impl Iterator<Item = (Place, usize)> + Clone {
         .flat_map(|place| CAPACITIES.map(|capacity| (place, capacity)))
 }
 
-/// So many trials, in each place with each capacity in turn, under the watchdog.
+/// So many trials, in each place with each capacity in turn, a hundred of them under one watchdog.
 #[track_caller]
-pub fn trials(count: u64, trial: impl Fn(Place, usize) + Send + 'static) {
-    within_steps(move |step| {
-        for (nth, (place, capacity)) in (0..count).zip(combinations().cycle()) {
-            step.say(format!("trial {nth}: {place:?}, capacity {capacity}"));
-            trial(place, capacity);
-        }
-    });
+pub fn trials(count: u64, trial: impl Fn(Place, usize) + Send + Sync + 'static) {
+    let trial = Arc::new(trial);
+    let mut places = combinations().cycle();
+    for first in (0..count).step_by(100) {
+        let some: Vec<_> = places.by_ref().take(100).collect();
+        let trial = Arc::clone(&trial);
+        within_steps(move |step| {
+            for (nth, (place, capacity)) in (first..count).zip(some) {
+                step.say(format!("trial {nth}: {place:?}, capacity {capacity}"));
+                trial(place, capacity);
+            }
+        });
+    }
 }
 
 /// The first core, the second where there is one, and so on.

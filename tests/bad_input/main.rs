@@ -28,7 +28,7 @@ mod start;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use common::within;
+use common::{Door, within};
 use ringmill::ring::{mpmc, spsc};
 use ringmill::stage::map;
 use ringmill::{
@@ -324,7 +324,39 @@ fn g_16_windows_timeouts_and_thresholds_of_0() {
     let both = || Instances::new(2).keyed(|x: &u64| *x).ordered(4);
     let error = refused!(Pure::builder::<u64>().stage("bad-a", both(), same));
     assert!(matches!(error, BuildError::KeyedAndOrdered { stage } if stage == "bad-a"));
+    // No time and no load: such a limit would be passed at once.
+    let one = || Instances::new(1);
+    let within_none = || Pure::builder::<u64>().deadline(Duration::ZERO);
+    let error = refused!(within_none().stage("bad-a", one(), same));
+    assert!(matches!(error, BuildError::ZeroTime { .. }));
+    let due_at_once = || Pure::builder::<u64>().job_timeout(Duration::ZERO);
+    let error = refused!(due_at_once().stage("bad-a", one(), same));
+    assert!(matches!(error, BuildError::ZeroTime { .. }));
+    let by_none = || Instances::new(1).up_to(2).by_load(0);
+    let error = refused!(Pure::builder::<u64>().stage("bad-a", by_none(), same));
+    assert!(matches!(error, BuildError::ZeroLoad { stage } if stage == "bad-a"));
     within(|| {
+        // A watch with a threshold of 0 names whoever is inside a job.
+        let door = Door::default();
+        let _late = door.open_late();
+        let enters = door.clone();
+        let work = move |_: &Context| {
+            let door = enters.clone();
+            map(move |job: u64| door.pass(job))
+        };
+        let builder = Pure::builder::<u64>();
+        let (mut dispatcher, _receiver, pipeline) =
+            builder.stage("a", Instances::new(1), work).start().unwrap();
+        let mut watch = pipeline.watch();
+        assert!(watch.stuck(Duration::ZERO).is_empty());
+        dispatcher.dispatch(1).unwrap();
+        door.reach(1);
+        let stuck = watch.stuck(Duration::ZERO);
+        assert_eq!((stuck.len(), stuck[0].instance), (1, 0));
+        drop(dispatcher);
+        door.open();
+        pipeline.join().unwrap();
+
         // No time at all still takes what is there.
         for idle in [Idle::backoff(), Idle::backoff_hot(Duration::ZERO)] {
             let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()

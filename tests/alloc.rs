@@ -1,7 +1,7 @@
 //! After the start a job costs no allocation, whatever kind of ring it passes, wherever its stages run and
 //! whoever waits for whom. One test: it counts for the whole process.
 
-mod support;
+mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::convert::Infallible;
@@ -116,7 +116,7 @@ fn cost(
     thread::scope(|scope| {
         scope.spawn(|| {
             wait.store(1, SeqCst);
-            support::until(|| go.load(SeqCst) == 1);
+            common::until(|| go.load(SeqCst) == 1);
             if is_batched {
                 dispatcher.dispatch_all(0..jobs).unwrap();
             } else {
@@ -125,7 +125,7 @@ fn cost(
             wait.store(2, SeqCst);
         });
         // The thread and what belongs to it are made by now.
-        support::until(|| wait.load(SeqCst) == 1);
+        common::until(|| wait.load(SeqCst) == 1);
         let before = ALLOCATIONS.load(SeqCst);
         go.store(1, SeqCst);
         while wait.load(SeqCst) != 2 {
@@ -151,10 +151,10 @@ fn check(capacity: usize, idle: &Idle, jobs: u64, is_batched: bool) {
 
 #[test]
 fn a_job_costs_no_allocation() {
-    check(1024, &Idle::backoff(), support::jobs(100_000), true);
+    check(1024, &Idle::backoff(), common::jobs(100_000), true);
     // Small rings hand over one by one and wake somebody for nearly each job: fewer of them.
     for capacity in [1, 2, 3, 16] {
-        check(capacity, &Idle::parking(), support::jobs(200), false);
-        check(capacity, &Idle::backoff(), support::jobs(300), true);
+        check(capacity, &Idle::parking(), common::jobs(200), false);
+        check(capacity, &Idle::backoff(), common::jobs(300), true);
     }
 }

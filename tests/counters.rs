@@ -2,16 +2,16 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
+use common::{Door, jobs, until, within};
 use ringmill::stage::{flat_map, map};
 use ringmill::{Counters, Dispatcher, Handle, Instances, Pipeline, Receiver, allowed_cores};
-use support::{Gate, jobs, until, within};
 
 type Pure = Pipeline<Infallible>;
 type Ends = (Dispatcher<u64, Infallible>, Receiver<u64, Infallible>, Pure);
@@ -223,42 +223,6 @@ fn s_b7_counters_add_up_through_a_stop() {
 }
 
 #[test]
-fn s_b7_counters_of_an_empty_executor_stay_zero_while_it_closes() {
-    within(|| {
-        for round in 0..jobs(200) {
-            let (dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
-                .stage("a", Instances::new(2), |_| map(|x: u64| x))
-                .stage("b", Instances::new(1), |_| map(|x: u64| x))
-                .start()
-                .unwrap();
-            let handle = pipeline.handle();
-            let is_over = AtomicBool::new(false);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !is_over.load(SeqCst) {
-                        let counters = handle.counters();
-                        for stage in &counters.stages {
-                            let counts = [stage.dispatched, stage.waiting, stage.running];
-                            assert_eq!(counts, [0; 3]);
-                            let counts = [stage.finished, stage.dropped, stage.discarded];
-                            assert_eq!(counts, [0; 3]);
-                        }
-                    }
-                });
-                if round % 2 == 0 {
-                    dispatcher.done();
-                } else {
-                    pipeline.stop();
-                }
-                assert_eq!(receiver.receive(), None);
-                is_over.store(true, SeqCst);
-            });
-            pipeline.join().unwrap();
-        }
-    });
-}
-
-#[test]
 fn s_b6_discarded_results_are_counted() {
     within(|| {
         let (mut dispatcher, pipeline) = Pure::builder::<u64>()
@@ -299,7 +263,7 @@ fn s_b6_discarded_results_are_counted() {
 #[test]
 fn what_waits_and_runs_is_exact_when_nothing_moves() {
     within(|| {
-        let gate = Gate::default();
+        let gate = Door::default();
         let stage = gate.clone();
         let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
             .capacity(5)
@@ -311,7 +275,7 @@ fn what_waits_and_runs_is_exact_when_nothing_moves() {
             .start()
             .unwrap();
         dispatcher.dispatch_all(0..6).unwrap();
-        until(|| gate.inside() == 2);
+        gate.reach(2);
         let stage = pipeline.counters().stages[0].clone();
         assert_eq!((stage.dispatched, stage.waiting, stage.running), (6, 4, 2));
         pipeline.stop();

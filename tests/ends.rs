@@ -2,18 +2,18 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use common::{Door, jobs, until, within};
 use ringmill::stage::map;
 use ringmill::{
     DispatchError, Idle, Instances, JoinError, Pipeline, ReceiveTimeoutError, TryReceiveError,
 };
-use support::{Gate, jobs, until, within};
 
 type Pure = Pipeline<Infallible>;
 
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(20);
 fn r_a3_a_ring_of_n_takes_n_jobs_beside_those_running() {
     within(|| {
         for (capacity, instances) in [(1, 1), (1, 2), (2, 1), (3, 2), (5, 1), (64, 2)] {
-            let gate = Gate::default();
+            let gate = Door::default();
             let stage = gate.clone();
             let (mut dispatcher, receiver, pipeline) = Pure::builder::<usize>()
                 .capacity(capacity)
@@ -36,7 +36,7 @@ fn r_a3_a_ring_of_n_takes_n_jobs_beside_those_running() {
                 .unwrap();
             for nth in 0..instances {
                 dispatcher.dispatch(nth).unwrap();
-                until(|| gate.inside() == nth + 1);
+                gate.reach(nth + 1);
             }
             for nth in instances..instances + capacity {
                 assert_eq!(dispatcher.try_dispatch(nth), Ok(()));
@@ -68,7 +68,7 @@ fn r_a3_a_ring_of_n_takes_n_jobs_beside_those_running() {
 }
 
 #[test]
-fn all_forms_of_receiving() {
+fn f_9_all_forms_of_receiving() {
     within(|| {
         for idle in [
             Idle::backoff(),
@@ -76,7 +76,7 @@ fn all_forms_of_receiving() {
             Idle::yielding(),
             Idle::busy_spin(),
         ] {
-            let gate = Gate::default();
+            let gate = Door::default();
             let stage = gate.clone();
             let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
                 .idle(idle)
@@ -164,9 +164,9 @@ fn refusals_say_why_and_give_jobs_back() {
 }
 
 #[test]
-fn a_long_dispatch_all_says_how_far_it_came() {
+fn f_9_a_long_dispatch_all_says_how_far_it_came() {
     within(|| {
-        let gate = Gate::default();
+        let gate = Door::default();
         let stage = gate.clone();
         let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
             .capacity(3)

@@ -3,16 +3,16 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::until;
 use ringmill::stage::map;
 use ringmill::{Idle, Instances, Pipeline, allowed_cores};
-use support::until;
 
 /// The processor time that this process's threads have used, by name.
 fn used() -> Vec<(String, Duration)> {

@@ -248,7 +248,7 @@ fn a_dropped_pipeline_only_stops() {
 }
 
 #[test]
-fn stop_close_and_set_err() {
+fn s_b5_stop_close_and_set_err() {
     everywhere(|place, capacity| {
         for call in 0..3 {
             let (mut mouth, exit, pipeline) = start(place, capacity, &Threads::default());

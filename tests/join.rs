@@ -36,7 +36,7 @@ impl<E> ringmill::Stage<u64, E> for Waits {
 
 /// Who is still running what; the handle comes back, and the join after that succeeds.
 #[test]
-fn join_timeout_says_who_is_running() {
+fn f_8_join_timeout_says_who_is_running() {
     within(|| {
         for timeout in [Duration::ZERO, Duration::from_millis(2)] {
             let (gate, began) = (Gate::default(), Count::default());
@@ -177,7 +177,7 @@ fn the_report() {
 
 /// The states of a fold come back by instance, after a close and after a stop.
 #[test]
-fn folded_states_come_back() {
+fn r_a6_f_15_folded_states_come_back() {
     within_steps(|step| {
         for capacity in [1, 1024] {
             for ending in ["close", "stop", "run"] {
@@ -219,7 +219,7 @@ fn folded_states_come_back() {
 
 /// Two instances on one core.
 #[test]
-fn a_bound_fold() {
+fn f_15_a_bound_fold() {
     within(|| {
         let core = allowed_cores()[0];
         let report = Pipeline::<String>::builder::<u64>()

@@ -18,7 +18,7 @@ fn strip<'a>(word: &'a str, prefix: &str) -> &'a str {
 
 /// Borrowed jobs, borrowed stages, results that are not `'static`, and closures that stay on their thread.
 #[test]
-fn run_borrows() {
+fn f_10_run_borrows() {
     within_steps(|step| {
         for workers in [1, 2, 4] {
             for capacity in [1, 3, 1024] {
@@ -72,7 +72,7 @@ fn run_of_nothing() {
 /// A panic in the caller's closures stops, joins, and goes on with its payload; neither closure is called
 /// again.
 #[test]
-fn run_unwinds() {
+fn f_10_run_unwinds() {
     struct Mine(u64);
     within_steps(|step| {
         for workers in [1, 2] {
@@ -119,7 +119,7 @@ fn run_unwinds() {
 
 /// Ended through its handle: from `each`, from the iterator, from a job, and from another thread.
 #[test]
-fn run_ended_by_its_handle() {
+fn f_10_run_ended_by_its_handle() {
     within_steps(|step| {
         for workers in [1, 2] {
             for capacity in [1, 1024] {

@@ -2,16 +2,16 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use common::{jobs, until, within};
 use ringmill::stage::{flat_map, map};
 use ringmill::{Instances, Pipeline};
-use support::{jobs, until, within};
 
 type Pure = Pipeline<Infallible>;
 

@@ -1,15 +1,15 @@
 //! Pipelines that end without a receiver, on the calling thread, or in a join.
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::{Door, within};
 use ringmill::stage::map;
 use ringmill::{Instances, Pipeline};
-use support::{Gate, until, within};
 
 type Pure = Pipeline<Infallible>;
 
@@ -97,7 +97,7 @@ fn f_10_run_borrows() {
 #[test]
 fn f_8_joins_that_receive_and_joins_that_give_up() {
     within(|| {
-        let gate = Gate::default();
+        let gate = Door::default();
         let stage = gate.clone();
         let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
             .capacity(2)
@@ -108,7 +108,7 @@ fn f_8_joins_that_receive_and_joins_that_give_up() {
             .start()
             .unwrap();
         dispatcher.dispatch_all(0..3).unwrap();
-        until(|| gate.inside() == 1);
+        gate.reach(1);
         drop(dispatcher);
         let still = pipeline.join_timeout(Duration::from_millis(2)).unwrap_err();
         assert_eq!(still.running.len(), 1);

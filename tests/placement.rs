@@ -1,6 +1,6 @@
 //! Where stages run: bound, floating and fused; threads' names and cores; what `placement()` says.
 
-mod support;
+mod common;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
+use common::{Door, until, within};
 use ringmill::stage::map;
 use ringmill::{Instances, Pin, Pipeline, Placement, allowed_cores};
-use support::{Gate, until, within};
 
 type Pure = Pipeline<Infallible>;
 
@@ -296,8 +296,8 @@ fn f_4_whoever_is_free_helps_when_a_home_is_held_up() {
     within(|| {
         // Neighbouring stages share a home. While "slow" is inside a job there, another worker must
         // bring the job through "quick" that lets it go.
-        for round in 0..support::jobs(100) {
-            let gate = Gate::default();
+        for round in 0..common::jobs(100) {
+            let gate = Door::default();
             let (slow, quick) = (gate.clone(), gate.clone());
             let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
                 .capacity(8)
@@ -323,7 +323,7 @@ fn f_4_whoever_is_free_helps_when_a_home_is_held_up() {
             }
             dispatcher.dispatch(999).unwrap();
             if round % 2 == 0 {
-                until(|| gate.inside() == 1);
+                gate.reach(1);
             }
             dispatcher.dispatch(1000).unwrap();
             drop(dispatcher);

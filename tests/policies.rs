@@ -176,7 +176,7 @@ fn the_first_error_wins() {
 
 /// Per job: an error is that job's outcome, skips the stages behind, and the others go on.
 #[test]
-fn per_job() {
+fn r_e2_per_job() {
     within_steps(|step| {
         for capacity in [1, 3, 1024] {
             for shape in ["single", "ordered", "keyed", "shared", "bound"] {
@@ -318,7 +318,7 @@ fn per_job_can_fail_as_a_whole() {
 
 /// The consumer may stop it at the first error that it gets.
 #[test]
-fn per_job_stopped_by_the_consumer() {
+fn r_e2_per_job_stopped_by_the_consumer() {
     within(|| {
         let (mut mouth, exit, pipeline) = Pipeline::<String>::builder::<u64>()
             .per_job()

@@ -19,7 +19,7 @@ fn pools() -> impl Iterator<Item = Pool> {
 }
 
 #[test]
-fn map_keeps_order_and_runs_each_item_once() {
+fn f_11_map_keeps_order_and_runs_each_item_once() {
     for pool in pools() {
         for len in [0, 1, 2, 3, 100, 10_000] {
             let items: Vec<usize> = (0..len).collect();
@@ -35,7 +35,7 @@ fn map_keeps_order_and_runs_each_item_once() {
 }
 
 #[test]
-fn for_each_mut_touches_each_item_once() {
+fn f_11_for_each_mut_touches_each_item_once() {
     for pool in pools() {
         let mut items = vec![0_u32; 12_345];
         pool.for_each_mut(&mut items, |piece| {
@@ -49,7 +49,7 @@ fn for_each_mut_touches_each_item_once() {
 }
 
 #[test]
-fn batches_nest() {
+fn f_11_batches_nest() {
     for pool in pools() {
         let rows: Vec<u64> = (0..20).collect();
         let sums = pool.map(&rows, |&row| {
@@ -73,7 +73,7 @@ fn batches_nest() {
 }
 
 #[test]
-fn scope_runs_all_tasks_which_borrow_and_spawn() {
+fn f_11_scope_runs_all_tasks_which_borrow_and_spawn() {
     for pool in pools() {
         let done = AtomicUsize::new(0);
         let last = pool.scope(|scope| {
@@ -177,7 +177,7 @@ fn a_panic_in_a_task_goes_on_when_all_are_done() {
 }
 
 #[test]
-fn many_callers_share_a_pool() {
+fn f_11_many_callers_share_a_pool() {
     for pool in pools() {
         thread::scope(|scope| {
             for caller in 0..4_usize {

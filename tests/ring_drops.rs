@@ -1,6 +1,6 @@
 //! Whatever becomes of a ring, each item that went in is dropped exactly once.
 
-mod support;
+mod common;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use common::within;
 use ringmill::PushError;
 use ringmill::ring::{mpmc, spsc};
-use support::within;
 
 /// Counts the items made and dropped.
 #[derive(Clone, Default)]
@@ -208,7 +208,7 @@ fn a_panic_on_the_way_out_of_a_batch_drops_the_rest_once() {
 #[test]
 fn ends_that_go_while_others_push_and_pop() {
     within(|| {
-        for round in 0..support::jobs(200) {
+        for round in 0..common::jobs(200) {
             let count = Count::default();
             let (tx, rx) = mpmc::ring_at(3, usize::MAX - 4).unwrap();
             thread::scope(|scope| {

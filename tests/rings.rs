@@ -1,16 +1,16 @@
 //! Rings do what a queue of bounded length does: on one thread against a model, on several each item
 //! exactly once and in its producer's order.
 
-mod support;
+mod common;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::thread;
 
+use common::within;
 use proptest::prelude::*;
 use ringmill::ring::{mpmc, spsc};
 use ringmill::{Closed, PushError};
-use support::within;
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -162,7 +162,7 @@ const CAPACITIES: [usize; 4] = [1, 2, 3, 64];
 
 /// Items a producer pushes: small rings hand over one by one, at worst for a time slice each.
 fn items(capacity: usize) -> u64 {
-    support::jobs(500 * capacity as u64)
+    common::jobs(500 * capacity as u64)
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn mpmc_hands_over_exactly_once_and_in_order_per_producer() {
 #[test]
 fn a_close_against_pushes_loses_nothing_accepted() {
     within(|| {
-        for round in 0..support::jobs(300) {
+        for round in 0..common::jobs(300) {
             let (tx, rx) = mpmc::ring_at(3, usize::MAX - 1).unwrap();
             thread::scope(|scope| {
                 let pushers: Vec<_> = (0..2)

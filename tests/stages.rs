@@ -2,17 +2,17 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
+mod common;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use common::within;
 use ringmill::stage::{filter_map, flat_map, map};
 use ringmill::{
     Context, Fault, Flow, Instances, JobError, JoinError, Outlet, Pipeline, RunError, Stage,
 };
-use support::within;
 
 type Pure = Pipeline<Infallible>;
 

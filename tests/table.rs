@@ -392,12 +392,12 @@ type Play = fn(Act, &Case);
 const SCENES: [(&str, Play); 3] = [("full", full), ("clogged", clogged), ("empty", empty)];
 
 #[test]
-fn done() {
+fn r_a1_s_a1_done() {
     row(Done);
 }
 
 #[test]
-fn close() {
+fn r_b3_close() {
     row(Close);
 }
 
@@ -407,7 +407,7 @@ fn last_dispatcher_dropped() {
 }
 
 #[test]
-fn stop() {
+fn s_a2_s_b1_stop() {
     row(Stop);
 }
 
@@ -427,7 +427,7 @@ fn stage_panics() {
 }
 
 #[test]
-fn last_receiver_dropped() {
+fn s_a3_last_receiver_dropped() {
     row(DropReceiver);
 }
 

@@ -201,28 +201,6 @@ fn from_inside_a_job() {
 }
 
 #[test]
-fn stop_after_close_stops() {
-    within(|| {
-        for capacity in [1, 3, 1024] {
-            let (plant, mut mouth, exit, pipeline, gate) = held(capacity);
-            for _ in 0..capacity {
-                mouth.try_dispatch(plant.item(Fate::Pass)).unwrap();
-            }
-            pipeline.close();
-            pipeline.stop();
-            pipeline.close();
-            gate.open();
-            assert!(exit.count() <= 1);
-            let report = pipeline.join().unwrap();
-            let a = report.counters.stage("a").unwrap();
-            assert_eq!((a.finished, a.dropped), (1, capacity as u64));
-            drop(mouth);
-            plant.census.is_over();
-        }
-    });
-}
-
-#[test]
 fn after_the_end_every_call_is_without_effect() {
     within(|| {
         let (plant, mut mouth, exit, pipeline) = Plant::start(&case(4));

@@ -1,4 +1,7 @@
 //! The first ctrl-c finishes what was begun, the second stops; the exit code is 130.
+//!
+//! With the command's own capacity and placement: what a close and a stop do in all others is tested with the
+//! library, and a run of it takes as long as a file of a gigabyte.
 
 mod common;
 
@@ -104,7 +107,7 @@ fn expected(directory: &Path, paths: &[&str]) -> Vec<u8> {
 
 /// The large file was begun, and is finished; of the rest only what had been accepted is done.
 #[test]
-fn the_first_drains() {
+fn s_d3_the_first_drains() {
     let directory = files(1);
     let lines = pressed(directory.path(), &["interrupted"]);
     let all = expected(directory.path(), &paths());
@@ -124,7 +127,7 @@ fn the_first_drains() {
 
 /// Sixty-four gigabytes would take a minute: the file is cut short, and nothing behind it comes.
 #[test]
-fn the_second_stops() {
+fn s_d3_the_second_stops() {
     let directory = files(64);
     let lines = pressed(directory.path(), &["interrupted", "stopping"]);
     let before = expected(directory.path(), &[FIRST]);

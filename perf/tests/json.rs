@@ -20,7 +20,7 @@ fn json(flags: &[&str]) -> Value {
 }
 
 #[test]
-fn every_map_comes_out_as_it_went_in() {
+fn r_a7_every_map_comes_out_as_it_went_in() {
     for placement in ["floating", "bound", "fused"] {
         for workers in ["1", "2", "5"] {
             let report = json(&[

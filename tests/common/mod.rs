@@ -7,6 +7,8 @@
     reason = "only the library goes through a facade"
 )]
 
+pub mod alone;
+pub mod place;
 pub mod plant;
 
 use std::any::Any;
@@ -68,6 +70,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// `jobs`, or fewer where the environment asks for quicker runs (many of them in a row).
+pub fn jobs(jobs: u64) -> u64 {
+    let divisor = std::env::var("RINGMILL_TEST_DIVIDE").ok();
+    let divisor = divisor.and_then(|text| text.parse().ok()).unwrap_or(1);
+    (jobs / divisor).max(1)
+}
+
 /// Waits for what nobody announces.
 pub fn until(mut is_it: impl FnMut() -> bool) {
     while !is_it() {
@@ -114,6 +123,40 @@ impl Gate {
 
     pub fn pass(&self) {
         self.0.reach(1);
+    }
+}
+
+/// A gate that counts who came to it, for jobs to pass.
+#[derive(Clone, Default)]
+pub struct Door {
+    gate: Gate,
+    inside: Count,
+}
+
+impl Door {
+    pub fn pass<T>(&self, job: T) -> T {
+        self.inside.add(1);
+        self.gate.pass();
+        job
+    }
+
+    pub fn open(&self) {
+        self.gate.open();
+    }
+
+    /// How many have come.
+    pub fn inside(&self) -> usize {
+        self.inside.get()
+    }
+
+    /// Waits until so many have come.
+    pub fn reach(&self, least: usize) {
+        self.inside.reach(least);
+    }
+
+    /// Opens it at the latest when what this returns goes.
+    pub fn open_late(&self) -> OpenLate {
+        OpenLate(self.gate.clone())
     }
 }
 

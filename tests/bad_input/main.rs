@@ -3,24 +3,8 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-mod support;
-
-use std::convert::Infallible;
-use std::time::Duration;
-
-use ringmill::ring::{mpmc, spsc};
-use ringmill::stage::map;
-use ringmill::{
-    BuildError, Context, Instances, Pin, PinError, Pipeline, RingError, RunError, allowed_cores,
-};
-use support::within;
-
-type Pure = Pipeline<Infallible>;
-type Job = ringmill::stage::Map<fn(u64) -> u64>;
-
-fn same(_: &Context) -> Job {
-    map(|x| x)
-}
+#[path = "../common/mod.rs"]
+mod common;
 
 /// The error of starting, and that running says the same; no job is asked for.
 macro_rules! refused {
@@ -33,6 +17,30 @@ macro_rules! refused {
         assert_eq!(ran.to_string(), started.to_string());
         started
     }};
+}
+
+// Behind the macro, which they use.
+mod affinity;
+mod drops;
+mod forgotten;
+mod start;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use common::{Door, within};
+use ringmill::ring::{mpmc, spsc};
+use ringmill::stage::map;
+use ringmill::{
+    BuildError, Context, Idle, Instances, Pin, PinError, Pipeline, ReceiveTimeoutError, RingError,
+    RunError, allowed_cores,
+};
+
+type Pure = Pipeline<Infallible>;
+type Job = ringmill::stage::Map<fn(u64) -> u64>;
+
+fn same(_: &Context) -> Job {
+    map(|x| x)
 }
 
 fn ring_error(error: BuildError) -> (Option<String>, RingError) {
@@ -128,7 +136,7 @@ fn g_4_capacities_beyond_the_address_space() {
 }
 
 #[test]
-fn g_5_zero_workers_or_instances() {
+fn g_5_s_b4_zero_workers_or_instances() {
     let error = refused!(
         Pure::builder::<u64>()
             .workers(0)
@@ -307,7 +315,7 @@ fn g_12_jobs_of_4_kib() {
 }
 
 #[test]
-fn g_16_windows_and_timeouts_of_0() {
+fn g_16_windows_timeouts_and_thresholds_of_0() {
     for count in [1, 2] {
         let instances = Instances::new(count).ordered(0);
         let error = refused!(Pure::builder::<u64>().stage("bad-a", instances.clone(), same));
@@ -316,13 +324,58 @@ fn g_16_windows_and_timeouts_of_0() {
     let both = || Instances::new(2).keyed(|x: &u64| *x).ordered(4);
     let error = refused!(Pure::builder::<u64>().stage("bad-a", both(), same));
     assert!(matches!(error, BuildError::KeyedAndOrdered { stage } if stage == "bad-a"));
-    // No time at all still takes what is there.
-    let (mut dispatcher, mut receiver, _pipeline) = Pure::builder::<u64>()
-        .stage("a", Instances::new(1), same)
-        .start()
-        .unwrap();
-    dispatcher.dispatch_timeout(7, Duration::ZERO).unwrap();
-    assert_eq!(receiver.receive(), Some(7));
-    dispatcher.done();
-    assert!(receiver.receive_timeout(Duration::ZERO).is_err());
+    // No time and no load: such a limit would be passed at once.
+    let one = || Instances::new(1);
+    let within_none = || Pure::builder::<u64>().deadline(Duration::ZERO);
+    let error = refused!(within_none().stage("bad-a", one(), same));
+    assert!(matches!(error, BuildError::ZeroTime { .. }));
+    let due_at_once = || Pure::builder::<u64>().job_timeout(Duration::ZERO);
+    let error = refused!(due_at_once().stage("bad-a", one(), same));
+    assert!(matches!(error, BuildError::ZeroTime { .. }));
+    let by_none = || Instances::new(1).up_to(2).by_load(0);
+    let error = refused!(Pure::builder::<u64>().stage("bad-a", by_none(), same));
+    assert!(matches!(error, BuildError::ZeroLoad { stage } if stage == "bad-a"));
+    within(|| {
+        // A watch with a threshold of 0 names whoever is inside a job.
+        let door = Door::default();
+        let _late = door.open_late();
+        let enters = door.clone();
+        let work = move |_: &Context| {
+            let door = enters.clone();
+            map(move |job: u64| door.pass(job))
+        };
+        let builder = Pure::builder::<u64>();
+        let (mut dispatcher, _receiver, pipeline) =
+            builder.stage("a", Instances::new(1), work).start().unwrap();
+        let mut watch = pipeline.watch();
+        assert!(watch.stuck(Duration::ZERO).is_empty());
+        dispatcher.dispatch(1).unwrap();
+        door.reach(1);
+        let stuck = watch.stuck(Duration::ZERO);
+        assert_eq!((stuck.len(), stuck[0].instance), (1, 0));
+        drop(dispatcher);
+        door.open();
+        pipeline.join().unwrap();
+
+        // No time at all still takes what is there.
+        for idle in [Idle::backoff(), Idle::backoff_hot(Duration::ZERO)] {
+            let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
+                .idle(idle)
+                .stack_size(0)
+                .stage("a", Instances::new(1), same)
+                .start()
+                .unwrap();
+            let nothing = receiver.receive_timeout(Duration::ZERO);
+            assert_eq!(nothing, Err(ReceiveTimeoutError::Timeout));
+            dispatcher.dispatch_timeout(7, Duration::ZERO).unwrap();
+            assert_eq!(receiver.receive(), Some(7));
+            assert_eq!(receiver.receive_many(&mut Vec::new(), 0), 0);
+            let still = pipeline.join_timeout(Duration::ZERO).unwrap_err();
+            dispatcher.done();
+            let nothing = receiver.receive_timeout(Duration::MAX);
+            assert_eq!(nothing, Err(ReceiveTimeoutError::Done));
+            let joined = still.pipeline.join_timeout(Duration::ZERO).unwrap();
+            assert_eq!(joined.unwrap().counters.stages[0].finished, 1);
+        }
+    });
 }

@@ -1,42 +1,17 @@
 //! A start that fails half way leaves nothing behind, and says why.
 
-#![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
-
-mod support;
-
-use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
+use crate::common::alone::alone;
+use crate::common::{until, within};
+use crate::{Job, Pure, same};
 use ringmill::stage::map;
 use ringmill::{
-    BuildError, Context, Idle, IdleStrategy, Instances, Pin, Pipeline, RunError, Step,
-    allowed_cores,
+    BuildError, Context, Idle, IdleStrategy, Instances, Pin, RunError, Step, allowed_cores,
 };
-use support::{until, within};
-
-type Pure = Pipeline<Infallible>;
-type Job = ringmill::stage::Map<fn(u64) -> u64>;
-
-fn same(_: &Context) -> Job {
-    map(|x| x)
-}
-
-/// The error of starting, and that running says the same; no job is asked for.
-macro_rules! refused {
-    ($build:expr) => {{
-        let started = $build.start().map(drop).unwrap_err();
-        let jobs = (0..).map(|_| -> u64 { panic!("nothing may be taken from the iterator") });
-        let RunError::Build(ran) = $build.run(jobs, drop).map(drop).unwrap_err() else {
-            panic!("it cannot be built");
-        };
-        assert_eq!(ran.to_string(), started.to_string());
-        started
-    }};
-}
 
 /// Whether this process has a thread whose name begins like this; the system shows one for a moment after
 /// it was joined.
@@ -46,51 +21,64 @@ fn has_thread(prefix: &str) -> bool {
     names.flatten().any(|name| name.starts_with(prefix))
 }
 
+/// In a process with room for the stacks of a few threads only: one after the first is refused.
 #[test]
-fn g_14_a_refused_thread_leaves_nothing_behind() {
-    within(|| {
-        // In a process of its own, with room for the stacks of a few threads only.
-        let test = std::env::current_exe().unwrap();
-        let script = "ulimit -v 1500000 && exec \"$0\" --ignored --exact with_room_for_few_threads";
-        let out = Command::new("sh")
-            .args(["-c", script])
-            .arg(test)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&out.stdout);
-        assert!(out.status.success() && text.contains("1 passed"), "{text}");
-    });
-}
-
-#[test]
-#[ignore = "run by g_14 under a limit"]
-fn with_room_for_few_threads() {
-    let built = Arc::new(AtomicUsize::new(0));
-    for _ in 0..3 {
-        let start = || {
-            let (at_init, at_drop) = (Arc::clone(&built), Arc::clone(&built));
-            Pure::builder::<u64>()
-                .workers(50)
-                .pin(Pin::Off)
-                .stack_size(200 << 20)
-                .stage("bad-few", Instances::new(50), move |_| {
-                    at_init.fetch_add(1, SeqCst);
-                    let guard = Guard(Arc::clone(&at_drop));
-                    map(move |x: u64| x + u64::from(guard.0.load(SeqCst) == 0))
-                })
-        };
-        let error = start().start().map(drop).unwrap_err();
-        let BuildError::Spawn { thread, .. } = &error else {
-            panic!("{error:?}");
-        };
-        let nth: usize = thread.strip_prefix("ringmill/").unwrap().parse().unwrap();
-        assert!(nth > 0, "some could be started: {error}");
-        assert_eq!(built.load(SeqCst), 0, "every state is dropped");
-        let ran = start().run(0..9, drop).map(drop).unwrap_err();
-        assert!(matches!(ran, RunError::Build(BuildError::Spawn { .. })));
-        assert_eq!(built.load(SeqCst), 0);
-        until(|| !has_thread("ringmill/"));
+fn g_14_a_thread_refused_after_others_leaves_nothing_behind() {
+    let own = "start::g_14_a_thread_refused_after_others_leaves_nothing_behind";
+    if !alone(own, "ulimit -v 1500000 &&") {
+        return;
     }
+    within(|| {
+        let built = Arc::new(AtomicUsize::new(0));
+        let init = |built: &Arc<AtomicUsize>| {
+            let built = Arc::clone(built);
+            move |_: &Context| {
+                built.fetch_add(1, SeqCst);
+                let guard = Guard(Arc::clone(&built));
+                map(move |x: u64| x + u64::from(guard.0.load(SeqCst) == 0))
+            }
+        };
+        for _ in 0..3 {
+            let start = || {
+                let builder = Pure::builder::<u64>().workers(50).pin(Pin::Off);
+                let builder = builder.stack_size(200 << 20);
+                builder.stage("bad-few", Instances::new(50), init(&built))
+            };
+            let error = start().start().map(drop).unwrap_err();
+            let BuildError::Spawn { thread, .. } = &error else {
+                panic!("{error:?}");
+            };
+            let nth: usize = thread.strip_prefix("ringmill/").unwrap().parse().unwrap();
+            assert!(nth > 0, "some could be started: {error}");
+            assert_eq!(built.load(SeqCst), 0, "every state is dropped");
+            let ran = start().run(0..9, drop).map(drop).unwrap_err();
+            assert!(matches!(ran, RunError::Build(BuildError::Spawn { .. })));
+            assert_eq!(built.load(SeqCst), 0);
+            until(|| !has_thread("ringmill/"));
+        }
+        // Bound stages have a thread for each core: of a size that just fits, there is room for one.
+        if let [one, two, ..] = *allowed_cores() {
+            let refused = (5..30).rev().find_map(|size| {
+                let builder = Pure::builder::<u64>().stack_size(size * (50 << 20));
+                let instances = Instances::bound([one, two]);
+                let started = builder.stage("bad-few", instances, init(&built)).start();
+                let error = started.map(drop).unwrap_err();
+                assert_eq!(built.load(SeqCst), 0);
+                until(|| !has_thread("bad-few"));
+                let BuildError::Spawn { thread, .. } = error else {
+                    panic!("{error:?}");
+                };
+                (thread != "bad-few/0").then_some(thread)
+            });
+            assert_eq!(refused.as_deref(), Some("bad-few/1"));
+        }
+        // What there is room for starts all the same.
+        let mut count = 0;
+        let builder = Pure::builder::<u64>().workers(2);
+        let builder = builder.stage("a", Instances::new(2), same);
+        builder.run(0..100, |_| count += 1).unwrap();
+        assert_eq!(count, 100);
+    });
 }
 
 /// Counts down when it is dropped.

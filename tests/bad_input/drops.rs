@@ -1,12 +1,12 @@
 //! Panics in the drop of jobs, results, states and payloads: each is dropped exactly once, nobody hangs, and
 //! the first is the poison.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::thread;
 
-use common::{Census, Count, Gate, Life, OpenLate, Threads, core, panicked, within, within_steps};
+use crate::common::{
+    Census, Count, Gate, Life, OpenLate, Threads, core, panicked, within, within_steps,
+};
 use ringmill::stage::map;
 use ringmill::{Context, Flow, Instances, Outlet, Pipeline, Stage};
 
@@ -21,7 +21,7 @@ impl Drop for Bomb {
 
 /// Queued jobs whose drop panics: each is dropped once, the first is the poison.
 #[test]
-fn draining_jobs_that_panic_when_dropped() {
+fn g_13_draining_jobs_that_panic_when_dropped() {
     within_steps(|step| {
         for capacity in [1, 3, 64] {
             for place in ["single", "bound", "shared", "keyed", "ordered"] {
@@ -38,7 +38,9 @@ fn draining_jobs_that_panic_when_dropped() {
                     })
                 };
                 let two = Instances::new(2);
-                let builder = Pipeline::<String>::builder::<Bomb>().capacity(capacity);
+                let builder = Pipeline::<String>::builder::<Bomb>()
+                    .capacity(capacity)
+                    .workers(2);
                 let (mut mouth, exit, pipeline) = match place {
                     "single" => builder.stage("a", Instances::new(1), work).start(),
                     "bound" => builder.stage("a", Instances::bound(core()), work).start(),
@@ -85,7 +87,7 @@ fn draining_jobs_that_panic_when_dropped() {
 /// Results whose drop panics, that nobody took: each is dropped once, whoever leaves last, and nobody
 /// hangs. Who holds the ring last gets the panic: here the receiver, or a worker's end.
 #[test]
-fn results_that_panic_when_dropped() {
+fn g_13_results_that_panic_when_dropped() {
     within_steps(|step| {
         for capacity in [1, 3, 64] {
             for leaves_first in [false, true] {
@@ -134,7 +136,7 @@ fn results_that_panic_when_dropped() {
 
 /// Results that are discarded, and panic when they are: that is the job's panic.
 #[test]
-fn discarded_results_that_panic_when_dropped() {
+fn g_13_discarded_results_that_panic_when_dropped() {
     within(|| {
         let census = Census::default();
         let lives = census.clone();
@@ -156,7 +158,7 @@ fn discarded_results_that_panic_when_dropped() {
 
 /// A panic whose payload panics when it is dropped, as it is where nobody keeps it.
 #[test]
-fn payloads_that_panic_when_dropped() {
+fn g_13_payloads_that_panic_when_dropped() {
     within_steps(|step| {
         for per_job in [false, true] {
             for shape in ["single", "shared", "bound"] {
@@ -176,7 +178,7 @@ fn payloads_that_panic_when_dropped() {
                     })
                 };
                 let two = Instances::new(2);
-                let builder = Pipeline::<String>::builder::<u64>().capacity(8);
+                let builder = Pipeline::<String>::builder::<u64>().capacity(8).workers(2);
                 if per_job {
                     let builder = builder.per_job();
                     let (mut mouth, exit, pipeline) = match shape {
@@ -234,7 +236,7 @@ impl Drop for Ends {
 }
 
 #[test]
-fn the_end_of_a_state_panics() {
+fn g_13_the_end_of_a_state_panics() {
     within(|| {
         for at_end in [false, true] {
             for is_bound in [false, true] {

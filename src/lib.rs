@@ -138,11 +138,12 @@
 //! | [`Handle::stop`], the pipeline dropped | [`Stopped`](DispatchError::Stopped) | are dropped, and counted | finish | those with room go out, others are discarded, and counted |
 //! | a stage's error or panic, [`Handle::set_err`] | [`Failed`](DispatchError::Failed) | as stop | as stop | as stop |
 //! | the last receiver dropped | [`Closed`](DispatchError::Closed) | as stop | as stop | nobody wants them |
+//! | the [deadline](Builder::deadline) passes | [`Failed`](DispatchError::Failed) | as stop | as stop | as stop |
 //!
 //! Any of them, from any thread and from inside jobs, any number of times, in any order: the strongest holds,
 //! and failed is stronger than stopped, which is stronger than closed. Everyone who waits is woken; every
 //! refusal gives its job back. A running job is not interrupted, but can see that it should end:
-//! [`Token::is_stopped`]. The receiver ends once everything has ended and its ring is empty.
+//! [`Token::is_cancelled`]. The receiver ends once everything has ended and its ring is empty.
 //!
 //! [`Pipeline::join`] waits for the end, and has the first error. Dropping the pipeline stops it, so a pattern
 //! such as `let (dispatcher, receiver, _) = builder.start()?` stops it before it begins: give it a name.
@@ -176,6 +177,25 @@
 //! # Ok::<(), RunError<ParseIntError>>(())
 //! ```
 //!
+//! # Time
+//!
+//! [`Builder::deadline`] limits the whole, [`Builder::job_timeout`] and [`Dispatcher::dispatch_due`] single jobs: one
+//! that is late is not begun, or ends with its first result that is late, and that is its failure. None is the
+//! default. With the feature `hdr`, `Builder::histograms` measures how long jobs wait, are worked on and take in all.
+//! Either makes rings carry times with the jobs ([`Timed`]); without them no clock is read for a job.
+//!
+//! # Overload
+//!
+//! Where there is no room dispatchers wait; [`Builder::overflow`] has them refuse jobs, or drop the newest or the
+//! oldest, counted. [`Instances::up_to`] lets a stage have more instances while more is to do, by hand or
+//! [by load](Instances::by_load), and threads with them.
+//!
+//! # Watching
+//!
+//! [`Handle::watch`] names instances that are stuck in a job. Hooks tell of workers and instances that start and stop
+//! ([`Builder::on_worker_start`] and its neighbours), and of all that goes wrong in a stage ([`Builder::on_fault`]).
+//! None of them costs anything per job.
+//!
 //! # Counters
 //!
 //! [`Handle::counters`] is exact at every instant and for each stage: `dispatched = waiting + running + finished +
@@ -192,7 +212,11 @@
 //! Nothing here is `async`: a call that waits blocks its thread, those whose names begin with `try` never do. With
 //! `panic = "abort"` there are no panics to report. A handle that is forgotten is never dropped: a forgotten
 //! dispatcher does not close. What is lock-free and what is not, platforms, and what is no part of the public
-//! API stand in the README. There are no features to choose.
+//! API stand in the README.
+//!
+//! # Features
+//!
+//! * `hdr`: latency histograms, with the crate hdrhistogram. Off by default.
 
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]

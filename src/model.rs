@@ -32,7 +32,7 @@ use crate::stage::{Context, Flow, Outlet, Stage, Token};
 use crate::sync::AtomicUsize;
 use crate::worker::Worker;
 use crate::worker::duty::{Duty, Ends, Parts, Poll, Polled};
-use crate::worker::floor::{Floor, Staff, Trials};
+use crate::worker::floor::{self, Floor, Trials};
 use crate::worker::station::Station as Place;
 use crate::{Dispatcher, FailFast, Fault, Handle, Idle, Receiver, RingError};
 use crate::{counters, event, executor, lifecycle, lot};
@@ -741,7 +741,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             epoch: std::time::Instant::now(),
             trials: Trials::new(),
             caller: None,
-            staff: Staff::new(self.workers, self.workers),
+            staff: floor::Staff::new(self.workers, self.workers),
             afloat: AtomicUsize::new(stations.len()),
             floating: (0..stations.len()).rev().collect(),
             stations,
@@ -787,6 +787,31 @@ pub fn set_error<E: Copy>(handle: &Handle<E>) -> Option<E> {
         Fault::Panicked { stage, message, .. } => panic!("stage {stage} panicked: {message}"),
         Fault::Late { .. } | Fault::DeadlineExceeded { .. } => panic!("there is no time in models"),
     })
+}
+
+/// Which workers have a thread.
+pub struct Staff(floor::Staff);
+
+impl Staff {
+    pub fn new(workers: usize, here: usize) -> Self {
+        Self(floor::Staff::new(workers, here))
+    }
+
+    pub fn dismiss(&self, worker: usize) -> bool {
+        self.0.dismiss(worker)
+    }
+
+    pub fn call_back(&self, worker: usize) -> Option<bool> {
+        self.0.call_back(worker)
+    }
+
+    pub fn leaves(&self, worker: usize) -> bool {
+        self.0.leaves(worker)
+    }
+
+    pub fn has_left(&self, worker: usize) -> bool {
+        self.0.has_left(worker)
+    }
 }
 
 /// Work that any number of threads can do at once.

@@ -101,12 +101,12 @@ impl Staff {
     }
 
     /// Tells a worker that it is not needed.
-    pub(super) fn dismiss(&self, worker: usize) -> bool {
+    pub(crate) fn dismiss(&self, worker: usize) -> bool {
         self.change(worker, HERE, DISMISSED)
     }
 
     /// Makes a worker have a thread: `None` if it does, and otherwise whether it may be given a new one.
-    pub(super) fn call_back(&self, worker: usize) -> Option<bool> {
+    pub(crate) fn call_back(&self, worker: usize) -> Option<bool> {
         if self.is(worker, HERE) || self.change(worker, DISMISSED, HERE) {
             return None;
         }
@@ -119,7 +119,7 @@ impl Staff {
     }
 
     /// A dismissed worker with nothing at home leaves.
-    pub(super) fn leaves(&self, worker: usize) -> bool {
+    pub(crate) fn leaves(&self, worker: usize) -> bool {
         self.change(worker, DISMISSED, LEAVING)
     }
 

@@ -118,7 +118,7 @@ fn f_8_joins_that_receive_and_joins_that_give_up() {
         );
         assert_eq!(
             still.to_string(),
-            "still running: 3 jobs left, gate/0 inside one"
+            "still running: 3 jobs left, gate/0 inside its job 1"
         );
         gate.open();
         let mut out = Vec::new();

@@ -75,7 +75,7 @@ const TABLE: &[(&str, u32, &[&str])] = &[
         ],
     ),
     // What is to be built, without its types.
-    ("plan", 35, &[]),
+    ("plan::*", 35, &["plan::*"]),
     // Assemblies: they do not know each other.
     ("pipeline::relay", 40, &[]),
     ("pipeline::instances", 40, &[]),

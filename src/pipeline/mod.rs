@@ -16,6 +16,7 @@ pub(crate) mod receiver;
 mod relay;
 pub(crate) mod run;
 pub(crate) mod scaling;
+mod settings;
 pub(crate) mod start;
 pub(crate) mod watch;
 

@@ -1,0 +1,166 @@
+//! What can be said of a pipeline as a whole, at any place among its stages.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::{Builder, Many};
+use super::handle::Handle;
+use crate::affinity::Pin;
+use crate::error::{BuildError, Fault};
+use crate::idle::Idle;
+use crate::overflow::Overflow;
+use crate::policy::Policy;
+use crate::stage::Context;
+
+impl<'env, J, E, P, D, R, L> Builder<'env, J, E, P, D, R, L>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    /// How many jobs each ring made from here on holds, exactly; 1024 where nothing is said. A ring lies in
+    /// front of each stage (of each instance, where it is keyed) and behind the last; where up to eight
+    /// instances are followed by a single one or by a single receiver, one behind each of them.
+    pub fn capacity(mut self, jobs: usize) -> Self {
+        self.capacity = jobs;
+        self
+    }
+
+    /// How many workers poll the floating stages: as many as there are allowed cores where nothing is
+    /// said, and never more than there are duties. With `run` the calling thread is one of them, and also
+    /// feeds and collects. No more workers than there are cores have duties of their own; the others help.
+    /// Bound stages have workers of their own.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.plan.config.workers = Some(workers);
+        self
+    }
+
+    /// The cores that floating workers are pinned to, in turn; all allowed ones where nothing is said.
+    pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
+        self.plan.config.cores = Some(cores.into_iter().collect());
+        self
+    }
+
+    /// Whether floating workers are pinned: best effort where nothing is said. Bound ones always must be.
+    pub fn pin(mut self, pin: Pin) -> Self {
+        self.plan.config.pin = pin;
+        self
+    }
+
+    /// How workers, and threads that wait in a blocking call, idle.
+    pub fn idle(mut self, idle: Idle) -> Self {
+        self.plan.config.idle = idle;
+        self
+    }
+
+    /// How long all of it may take, from the start on: once that is over and the executor has not finished, it
+    /// fails with [`Fault::DeadlineExceeded`](crate::Fault::DeadlineExceeded), whoever is waiting for what. None
+    /// where nothing is said. Costs one more thread, which sleeps.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        if deadline.is_zero() {
+            self.plan.refuse(BuildError::ZeroTime { what: "deadline" });
+        }
+        self.plan.config.deadline = Some(deadline);
+        self
+    }
+
+    /// What dispatching does where there is no room: wait, where nothing is said. What is dropped is counted
+    /// ([`StageCounters::overflowed`](crate::StageCounters)), and handed to the hook that
+    /// [`Dispatcher::on_drop`](crate::Dispatcher::on_drop) sets. `run` always waits: its jobs are at hand.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.plan.config.overflow = overflow;
+        self
+    }
+
+    /// The stack of each thread, in bytes; the system's default where nothing is said.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.plan.config.stack_size = Some(bytes);
+        self
+    }
+
+    /// Called on each new thread before it does anything else, with the worker's number. A panic in it is
+    /// an error of `start`.
+    pub fn on_spawn(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.plan.config.on_spawn = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called by each worker before it begins to work, with its number; also by the calling thread in `run`. A panic in
+    /// this or one of the other hooks fails the executor.
+    pub fn on_worker_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.worker_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called by each worker when it has nothing to do any more.
+    pub fn on_worker_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.worker_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called when an instance's state has been built: at the start (where a panic is an error of `start`), and after
+    /// a panic in the per-job policy. Stages that are fused are one instance, and named like the first of them.
+    pub fn on_instance_start(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.instance_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called when an instance's state has been dropped, where the instance has had its last job or has panicked. Not
+    /// for a start that fails.
+    pub fn on_instance_stop(mut self, hook: impl Fn(&Context) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.instance_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called with everything that goes wrong in a stage, by the worker to whom it happens: each error, panic and
+    /// missed deadline, in the per-job policy before the outcome goes out, in the policy fail fast also if another
+    /// was first. For logs and alarms; it should not wait. It need not keep anything: outcomes are received, and the
+    /// first fault is kept for [`Handle::err`].
+    pub fn on_fault(mut self, hook: impl Fn(&Fault<E>) + Send + Sync + 'static) -> Self {
+        self.plan.hooks.fault = Some(Arc::new(hook));
+        self
+    }
+
+    /// Dispatchers can be cloned. The executor closes when one of them says `done`, or the last is gone.
+    pub fn many_dispatchers(self) -> Builder<'env, J, E, P, Many, R, L> {
+        let Self {
+            plan,
+            mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+
+    /// Receivers can be cloned; each result goes to one of them.
+    pub fn many_receivers(self) -> Builder<'env, J, E, P, D, Many, L> {
+        let Self {
+            plan,
+            mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+
+    /// A handle to the executor to be: to close, stop or watch it from any thread, also while `run` has
+    /// the calling one.
+    pub fn handle(&self) -> Handle<E> {
+        Handle::new(&self.plan.executor)
+    }
+}

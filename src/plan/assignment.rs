@@ -1,0 +1,154 @@
+//! Which workers there are, and which duty is at home where.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use super::{Config, DutyPlan, EdgePlan};
+use crate::affinity::{Pin, allowed_cores};
+use crate::error::PinError;
+use crate::placement::WorkerPlacement;
+
+/// Which workers there are, and which duty is at home where.
+pub(super) struct Assignment {
+    pub(super) workers: Vec<WorkerPlan>,
+    /// How many of them poll floating duties; they come first.
+    pub(super) floating: usize,
+    /// How many of those have a thread from the start; and which of them duties may be at home at.
+    pub(super) here: usize,
+    pub(super) homes_range: Range<usize>,
+    /// By number of duty.
+    pub(super) homes: Vec<usize>,
+}
+
+pub(super) struct WorkerPlan {
+    pub(super) name: Arc<str>,
+    pub(super) core: Option<usize>,
+    pub(super) required: bool,
+    pub(super) pinned: bool,
+    pub(super) refused: Option<PinError>,
+    pub(super) duties: Vec<String>,
+}
+
+impl WorkerPlan {
+    pub(super) fn report(self, worker: usize) -> WorkerPlacement {
+        let Self {
+            name,
+            core,
+            pinned,
+            refused,
+            duties,
+            ..
+        } = self;
+        WorkerPlacement {
+            worker,
+            name,
+            core,
+            pinned,
+            refused,
+            duties,
+        }
+    }
+}
+
+impl Assignment {
+    /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
+    /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
+    /// more homes than cores: further workers only help, which they do when a home is held up.
+    pub(super) fn new(
+        config: &Config,
+        duties: &[DutyPlan<'_>],
+        edges: &[EdgePlan],
+        has_caller: bool,
+    ) -> Self {
+        let cores = allowed_cores();
+        let pin_to = config.cores.as_deref().unwrap_or(cores);
+        let floats = |nth: &usize| duties[*nth].core.is_none();
+        let all = (0..duties.len()).filter(floats).count();
+        let mut order: Vec<usize> = (0..duties.len())
+            .filter(|nth| floats(nth) && !duties[*nth].is_dormant())
+            .collect();
+        order.sort_by(|&a, &b| {
+            let (a, b) = (&duties[a], &duties[b]);
+            let left = a.instance * b.instances;
+            let right = b.instance * a.instances;
+            left.cmp(&right).then(a.stage.cmp(&b.stage))
+        });
+        let wanted = config.workers.unwrap_or(cores.len()).min(all);
+        let floating = if has_caller { wanted.max(1) } else { wanted };
+        let most = floating.min(cores.len());
+        // A caller that is inside a job does not feed: it is a home only where others cannot do without it, and
+        // never of one of several instances, of which another can take its jobs.
+        let is_shared = |&nth: &usize| {
+            let duty = &duties[nth];
+            duty.instances > 1 && !edges[duty.input_edge].has_lanes
+        };
+        let is_home =
+            !has_caller || most < 2 || order.len() >= most && !order.iter().any(is_shared);
+        let first_home = usize::from(!is_home);
+        let homes_range = first_home..most;
+        let homes_count = homes_range.len().min(order.len().max(1));
+        let here = floating.min(order.len().max(first_home + homes_count));
+        let mut homes = vec![0; duties.len()];
+        for (nth, &number) in order.iter().enumerate() {
+            homes[number] = first_home + nth * homes_count / order.len();
+        }
+
+        let mut workers: Vec<WorkerPlan> = (0..floating)
+            .map(|index| WorkerPlan {
+                name: Arc::from(format!("ringmill/{index}")),
+                core: (config.pin != Pin::Off && !(has_caller && index == 0))
+                    .then(|| pin_to[(index + config.skip_cores) % pin_to.len()]),
+                required: false,
+                pinned: false,
+                refused: None,
+                duties: Vec::new(),
+            })
+            .collect();
+        if has_caller && let Some(caller) = workers.first_mut() {
+            caller.name = Arc::from(thread::current().name().unwrap_or("caller"));
+        }
+        for (number, duty) in duties.iter().enumerate() {
+            let Some(core) = duty.core else { continue };
+            let shared = (floating..workers.len()).find(|&index| workers[index].core == Some(core));
+            homes[number] = shared.unwrap_or_else(|| {
+                workers.push(WorkerPlan {
+                    name: thread_name(&duty.name, duty.instance),
+                    core: Some(core),
+                    required: true,
+                    pinned: false,
+                    refused: None,
+                    duties: Vec::new(),
+                });
+                workers.len() - 1
+            });
+        }
+        for (number, duty) in duties.iter().enumerate() {
+            if duty.is_dormant() {
+                homes[number] = workers.len(); // The keeper's.
+                continue;
+            }
+            workers[homes[number]]
+                .duties
+                .push(format!("{}/{}", duty.name, duty.instance));
+        }
+        Self {
+            workers,
+            floating,
+            here,
+            homes_range,
+            homes,
+        }
+    }
+}
+
+/// `stage/i` in the 15 bytes that the kernel keeps, the stage cut at a character.
+fn thread_name(stage: &str, instance: usize) -> Arc<str> {
+    const KEPT: usize = 15;
+    let suffix = format!("/{instance}");
+    let mut end = stage.len().min(KEPT.saturating_sub(suffix.len()));
+    while !stage.is_char_boundary(end) {
+        end -= 1;
+    }
+    Arc::from(format!("{}{suffix}", &stage[..end]))
+}

@@ -1,0 +1,231 @@
+//! Threads: what workers' and the keeper's do, and whose they are.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::{Maker, Wiring};
+use crate::affinity;
+use crate::error::{BuildError, Fault, PinError, into_message};
+use crate::executor::Executor;
+use crate::hooks::Hooks;
+use crate::idle::{Idle, IdleStrategy};
+use crate::worker::duty::Poll;
+use crate::worker::floor::Floor;
+use crate::worker::{Bound, Worker};
+
+/// What the keeper's thread does; it may start more threads.
+pub(crate) type Keep<'env> = Box<dyn FnOnce(&dyn Spawn<'env>) + Send + 'env>;
+
+/// Starts threads, scoped or not.
+pub(crate) trait Spawn<'env> {
+    fn spawn(
+        &self,
+        builder: thread::Builder,
+        body: Box<dyn FnOnce() + Send + 'env>,
+    ) -> io::Result<()>;
+
+    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'env>) -> io::Result<()>;
+}
+
+/// Calls a hook of the user's; its panic is an error.
+pub(crate) fn guard<R>(hook: &'static str, call: impl FnOnce() -> R) -> Result<R, BuildError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| BuildError::Hook {
+        hook,
+        message: into_message(payload),
+    })
+}
+
+/// A strategy for one thread.
+pub(super) fn strategy(idle: &Idle, is_crowded: bool) -> Result<Box<dyn IdleStrategy>, BuildError> {
+    guard("the idle strategy", || idle.strategy(is_crowded))
+}
+
+/// What to do when an idle strategy panics.
+pub(super) fn on_panic<E: Send + Sync + 'static>(
+    executor: &Arc<Executor<E>>,
+) -> Box<dyn Fn(Box<dyn std::any::Any + Send>)> {
+    let executor = Arc::clone(executor);
+    Box::new(move |payload| {
+        executor.fail(Fault::of_panic("idle strategy", payload));
+    })
+}
+
+/// Lets a worker work, with what the user wants to be told of that.
+pub(crate) fn run<E>(worker: &mut Worker<'_, '_>, index: usize, executor: &Executor<E>) {
+    let tell = |what, hook: fn(&Hooks<E>, usize)| {
+        let Some(hooks) = executor.hooks() else {
+            return;
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(hooks, index))) {
+            executor.fail(Fault::of_panic(what, payload));
+        }
+    };
+    tell("the worker start hook", Hooks::worker_starts);
+    worker.run();
+    tell("the worker stop hook", Hooks::worker_stops);
+}
+
+/// What the threads of workers are made of.
+pub(super) struct Recruits<'env, E> {
+    pub(super) floor: Arc<Floor<'env>>,
+    pub(super) executor: Arc<Executor<E>>,
+    /// By number of worker.
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) cores: Vec<Option<usize>>,
+    pub(super) idle: Idle,
+    pub(super) is_crowded: bool,
+    pub(super) stack_size: Option<usize>,
+    pub(super) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
+}
+
+/// What those that are there from the start are given besides.
+pub(super) struct First<'env> {
+    pub(super) wiring: Arc<Wiring>,
+    pub(super) bound: Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>,
+    pub(super) helps: bool,
+    pub(super) say_ready: mpsc::Sender<Result<Result<(), PinError>, BuildError>>,
+    pub(super) hear_go: mpsc::Receiver<()>,
+}
+
+impl<E: Send + Sync + 'static> Recruits<'_, E> {
+    pub(super) fn thread(&self, index: usize) -> thread::Builder {
+        let builder = thread::Builder::new().name(self.names[index].to_string());
+        match self.stack_size {
+            Some(bytes) => builder.stack_size(bytes),
+            None => builder,
+        }
+    }
+
+    pub(super) fn refused(&self, index: usize, error: io::Error) -> BuildError {
+        let thread = self.names[index].to_string();
+        BuildError::Spawn { thread, error }
+    }
+
+    /// What a new thread does first: whether it is pinned, and how it idles.
+    fn enter(
+        &self,
+        index: usize,
+    ) -> (
+        Result<(), PinError>,
+        Result<Box<dyn IdleStrategy>, BuildError>,
+    ) {
+        let pinned = self.cores[index].map_or(Ok(()), affinity::pin);
+        let idle = guard("the spawn hook", || {
+            if let Some(on_spawn) = &self.on_spawn {
+                on_spawn(index);
+            }
+        })
+        .and_then(|()| strategy(&self.idle, self.is_crowded));
+        (pinned, idle)
+    }
+
+    /// The thread of a worker that is there from the start.
+    pub(super) fn begin(&self, index: usize, first: First<'_>) {
+        let First {
+            wiring,
+            bound,
+            helps,
+            say_ready,
+            hear_go,
+        } = first;
+        let (pinned, idle) = self.enter(index);
+        let made = idle.and_then(|idle| {
+            let bind = |(number, make): (usize, Maker<'_, _>)| {
+                Ok(Bound {
+                    duty: make(&wiring, number)?,
+                    station: Some(number),
+                    is_ready: None,
+                    has_ended: false,
+                })
+            };
+            let mut bound = bound.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+            bound.reverse(); // Last stage first.
+            Ok((idle, bound))
+        });
+        drop(wiring);
+        match made {
+            Err(error) => drop(say_ready.send(Err(error))),
+            Ok((idle, bound)) => {
+                // Made before it stands ready: afterwards nothing is allocated.
+                let panic = on_panic(&self.executor);
+                let mut worker = Worker::new(index, &self.floor, bound, helps, idle, panic);
+                let _heard = say_ready.send(Ok(pinned));
+                if hear_go.recv().is_ok() {
+                    run(&mut worker, index, &self.executor);
+                    self.leave(index);
+                }
+            }
+        }
+    }
+
+    /// The thread of a worker that the keeper has hired. That it cannot be pinned any more is no reason to stop.
+    pub(super) fn take_over(&self, index: usize) {
+        match self.enter(index).1 {
+            Ok(idle) => {
+                let panic = on_panic(&self.executor);
+                let mut worker = Worker::new(index, &self.floor, Vec::new(), true, idle, panic);
+                run(&mut worker, index, &self.executor);
+            }
+            Err(error) => {
+                let error: Box<dyn Any + Send> = Box::new(error.to_string());
+                self.executor
+                    .fail(Fault::of_panic("a worker's thread", error));
+            }
+        }
+        self.leave(index);
+    }
+
+    fn leave(&self, index: usize) {
+        if self.floor.staff.has_left(index) {
+            self.floor.lot.leave();
+            self.floor.lot.call_keeper();
+        }
+    }
+}
+
+/// Threads that live as long as they like, until they are joined.
+#[derive(Clone, Default)]
+pub(crate) struct Detached(Arc<Mutex<Vec<JoinHandle<()>>>>);
+
+impl Detached {
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all of them are gone, also those that are started meanwhile.
+    pub(crate) fn join(&self) {
+        loop {
+            let Some(thread) = self.threads().pop() else {
+                return;
+            };
+            let _ended = thread.join(); // None of them panics.
+        }
+    }
+
+    fn push(&self, thread: JoinHandle<()>) {
+        let mut threads = self.threads();
+        threads.retain(|thread| !thread.is_finished()); // Those that were hired may be gone again.
+        threads.push(thread);
+    }
+}
+
+impl Spawn<'static> for Detached {
+    fn spawn(
+        &self,
+        builder: thread::Builder,
+        body: Box<dyn FnOnce() + Send + 'static>,
+    ) -> io::Result<()> {
+        self.push(builder.spawn(body)?);
+        Ok(())
+    }
+
+    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'static>) -> io::Result<()> {
+        let spawn = self.clone();
+        self.push(builder.spawn(move || keep(&spawn))?);
+        Ok(())
+    }
+}

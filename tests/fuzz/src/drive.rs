@@ -1,17 +1,14 @@
-//! Runs a case: who dispatches, receives, watches and disturbs, and what they saw.
+//! Runs a case: who watches, joins and disturbs, and what was seen.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use ringmill::{
-    Counters, DispatchError, Fault, Handle, JoinError, Overflow, Pin, Pipeline, Receiver, RunError,
-};
+use ringmill::{Counters, Fault, Handle, JoinError, Pin, Pipeline, RunError};
 
-use super::assemble::{Ends, Judge, Mouth, Part, Seen, assemble, parts};
-use super::case::{Case, End, Event, Feed};
+use super::assemble::{Ends, Judge, Part, Seen, assemble, parts};
+use super::case::{Case, End, Event};
 use super::common::{Census, Threads};
 use super::item::{Identity, Item, OnBegin, Site};
 
@@ -27,7 +24,7 @@ pub struct Run {
     /// What the overflow policy dropped.
     pub lost: Mutex<Vec<u32>>,
     has_happened: AtomicBool,
-    receivers_leave: AtomicBool,
+    pub receivers_leave: AtomicBool,
     owner: Mutex<Option<Owner>>,
 }
 
@@ -55,7 +52,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run {
-    fn item(&self, job: u32) -> Item {
+    pub fn item(&self, job: u32) -> Item {
         Item {
             id: Identity { job, path: 0 },
             _life: self.census.life(),
@@ -71,12 +68,12 @@ impl Run {
     }
 
     /// The event, if this is its job.
-    fn due(&self, job: u32) -> Option<Event> {
+    pub fn due(&self, job: u32) -> Option<Event> {
         let (at, event) = self.case.event?;
         (at == job && !self.has_happened.swap(true, SeqCst)).then_some(event)
     }
 
-    fn happen(&self, event: Event) {
+    pub fn happen(&self, event: Event) {
         let (case, handle) = (&self.case, &self.handle);
         let receives = matches!(case.end, End::Receive | End::ReceiveMany | End::Receivers);
         match event {
@@ -108,118 +105,6 @@ impl Run {
         }
     }
 
-    /// Dispatches one dispatcher's share of the jobs, and returns which were accepted.
-    fn feed<P: Judge>(&self, mut mouth: Mouth<P>, first: u32) -> Vec<u32> {
-        let case = &self.case;
-        let mut mine = (first..case.jobs)
-            .step_by(case.dispatchers as usize)
-            .peekable();
-        let mut accepted = Vec::new();
-        let batch = if let Feed::Batches(size) = case.feed {
-            size
-        } else {
-            1
-        };
-        while mine.peek().is_some() {
-            let jobs: Vec<_> = mine.by_ref().take(batch).collect();
-            if !case.inside {
-                for event in jobs
-                    .iter()
-                    .filter_map(|&job| self.due(job))
-                    .collect::<Vec<_>>()
-                {
-                    self.happen(event);
-                    if event == Event::DropDispatcher {
-                        return accepted;
-                    }
-                }
-            }
-            self.offered.fetch_add(jobs.len() as u64, SeqCst);
-            let items = jobs.iter().map(|&job| self.item(job));
-            let (count, refused) = match case.feed {
-                Feed::Waiting => offer(items, |item| mouth.dispatch(item)),
-                Feed::Trying => offer(items, |item| self.insist(&mut mouth, item)),
-                Feed::Batches(_) => match mouth.dispatch_all(items) {
-                    Ok(count) => (count, None),
-                    Err(all) => {
-                        // What it has not yet taken from its iterator was never offered.
-                        let rest = all.rest.iter().map(|item| item.id.job);
-                        let offered = all.accepted + 1 + all.rest.len();
-                        let given = jobs[all.accepted + 1..offered].iter().copied();
-                        assert!(rest.eq(given), "other jobs came back");
-                        (all.accepted, Some(all.refused))
-                    }
-                },
-            };
-            accepted.extend(&jobs[..count]);
-            self.accepted.fetch_add(count as u64, SeqCst);
-            let Some(refused) = refused else {
-                assert_eq!(count, jobs.len(), "what is not accepted is refused");
-                continue;
-            };
-            let is_full = refused.is_full();
-            assert!(!is_full || case.overflow == Overflow::Refuse, "{refused:?}");
-            assert!(is_full || self.handle.is_closed(), "{refused:?}");
-            assert_eq!(
-                refused.into_job().id.job,
-                jobs[count],
-                "another job came back"
-            );
-            if !is_full {
-                break;
-            }
-        }
-        accepted
-    }
-
-    fn insist<P: Judge>(
-        &self,
-        mouth: &mut Mouth<P>,
-        item: Item,
-    ) -> Result<(), DispatchError<Item>> {
-        let mut answer = mouth.try_dispatch(item);
-        while self.case.overflow == Overflow::Block {
-            match answer {
-                Err(DispatchError::Full(item)) => {
-                    thread::yield_now();
-                    answer = mouth.try_dispatch(item);
-                }
-                _ => break,
-            }
-        }
-        answer
-    }
-
-    fn receive<P: Judge, R>(&self, mut exit: Receiver<Item, String, P, R>) -> Vec<Seen> {
-        let mut log = Vec::new();
-        let may_leave = matches!(self.case.event, Some((_, Event::DropReceiver)));
-        loop {
-            if self.receivers_leave.load(SeqCst) {
-                return log;
-            }
-            let before = log.len();
-            if self.case.end == End::ReceiveMany {
-                let mut results = Vec::new();
-                exit.receive_many(&mut results, 7);
-                log.extend(results.into_iter().map(P::see));
-            } else if may_leave {
-                // So as to look whether it is time to leave.
-                match exit.receive_timeout(Duration::from_millis(1)) {
-                    Ok(given) => log.push(P::see(given)),
-                    Err(ringmill::ReceiveTimeoutError::Timeout) => continue,
-                    Err(ringmill::ReceiveTimeoutError::Done) => {}
-                }
-            } else {
-                log.extend(exit.receive().map(P::see));
-            }
-            if log.len() == before {
-                assert!(self.handle.is_finished(), "no result and no end");
-                return log;
-            }
-            (0..self.case.yields).for_each(|_| thread::yield_now());
-        }
-    }
-
     fn join(&self) -> (Option<Joined>, Vec<Vec<Seen>>) {
         let owner = lock(&self.owner).take();
         let told = |error| match error {
@@ -245,21 +130,6 @@ fn result_of<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|payload| resume_unwind(payload))
-}
-
-/// Offers one after the other, until one is refused.
-fn offer(
-    items: impl Iterator<Item = Item>,
-    mut each: impl FnMut(Item) -> Result<(), DispatchError<Item>>,
-) -> (usize, Option<DispatchError<Item>>) {
-    let mut count = 0;
-    for item in items {
-        match each(item) {
-            Ok(()) => count += 1,
-            Err(refused) => return (count, Some(refused)),
-        }
-    }
-    (count, None)
 }
 
 /// Chooses the policy, which is a type.

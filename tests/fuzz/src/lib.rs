@@ -10,6 +10,7 @@ mod common;
 mod assemble;
 pub mod case;
 mod drive;
+mod ends;
 mod item;
 mod model;
 mod verdict;

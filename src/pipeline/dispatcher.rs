@@ -161,7 +161,7 @@ where
         &mut self,
         jobs: impl IntoIterator<Item = J>,
     ) -> Result<usize, DispatchAllError<J>> {
-        let mut jobs = jobs.into_iter();
+        let mut jobs = jobs.into_iter().fuse(); // A batch may end at the end, and the next one asks again.
         let mut accepted = 0;
         self.batch.clear(); // What an iterator that panicked left behind.
         loop {

@@ -100,7 +100,7 @@ where
         let timing = plan.config.timing.clone();
         let phase = Arc::clone(&executor);
         let guard = Guarded::new(&executor, &unwound);
-        let jobs = jobs.into_iter();
+        let jobs = jobs.into_iter().fuse(); // A poll may ask again after the end.
         let refused = Arc::new(AtomicUsize::new(NOTHING));
         let waits_for = Arc::clone(&refused);
         duties.push(CallerDuty {

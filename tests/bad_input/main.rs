@@ -379,3 +379,43 @@ fn g_16_windows_timeouts_and_thresholds_of_0() {
         }
     });
 }
+
+/// Ends after 10 jobs, and would go on if it were asked again, as an iterator may.
+struct Restarts(u64);
+
+impl Iterator for Restarts {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.0 += 1;
+        (!self.0.is_multiple_of(11)).then_some(self.0)
+    }
+}
+
+#[test]
+fn an_iterator_that_has_ended_is_not_asked_again() {
+    within(|| {
+        for capacity in [1, 64] {
+            let mut results = Vec::new();
+            let builder = || {
+                let builder = Pure::builder::<u64>().capacity(capacity);
+                builder.stage("only", Instances::new(1), same)
+            };
+            builder()
+                .run(Restarts(0), |result| {
+                    results.push(result);
+                    assert!(result < 1000, "it has no end");
+                })
+                .unwrap();
+            assert_eq!(results, (1..=10).collect::<Vec<_>>());
+
+            let (mut dispatcher, receiver, pipeline) = builder().start().unwrap();
+            let receiving = std::thread::spawn(move || receiver.collect::<Vec<_>>());
+            let jobs = Restarts(0).inspect(|&job| assert!(job < 1000, "it has no end"));
+            assert_eq!(dispatcher.dispatch_all(jobs), Ok(10));
+            drop(dispatcher);
+            assert_eq!(receiving.join().unwrap(), (1..=10).collect::<Vec<_>>());
+            pipeline.join().unwrap();
+        }
+    });
+}

@@ -333,7 +333,7 @@ where
     }
 
     /// [`Builder::timed`], and histograms of how long jobs wait, are worked on and take in all:
-    /// [`Handle::latencies`]. Costs three looks at the clock (16–50 ns each) a job and stage, and about 280 KB a
+    /// [`Handle::latencies`](crate::Handle::latencies). Costs three looks at the clock (16–50 ns each) a job and stage, and about 280 KB a
     /// histogram, of which an instance has two.
     #[cfg(feature = "hdr")]
     pub fn histograms(mut self) -> Builder<'env, J, E, P::Timed, D, R> {

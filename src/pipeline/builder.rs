@@ -332,9 +332,9 @@ where
         self.timed()
     }
 
-    /// [`Builder::timed`], and histograms of how long jobs wait, are worked on and take in all:
-    /// [`Handle::latencies`](crate::Handle::latencies). Costs three looks at the clock (16–50 ns each) a job and stage, and about 280 KB a
-    /// histogram, of which an instance has two.
+    /// [`Builder::timed`], and histograms of how long jobs wait, are worked on and take in all, which
+    /// [`Handle::latencies`](crate::Handle::latencies) reads. Costs three looks at the clock (16–50 ns each) a job
+    /// and stage, and about 280 KB a histogram, of which an instance has two.
     #[cfg(feature = "hdr")]
     pub fn histograms(mut self) -> Builder<'env, J, E, P::Timed, D, R> {
         let meters = self.plan.executor.measure();

@@ -285,6 +285,20 @@ impl Counters {
     }
 }
 
+/// What one worker has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerCounters {
+    /// The worker's number, as in the placement.
+    pub worker: usize,
+    /// How often it has polled an instance.
+    pub polls: u64,
+    /// What those polls have moved on: jobs, mostly, but also results that had found no room before and, for the
+    /// calling thread of `run`, jobs fed and results collected. For comparing workers with each other; how many jobs
+    /// there were is what [`StageCounters`] says.
+    pub moved: u64,
+}
+
 /// One instance that is inside a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

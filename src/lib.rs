@@ -250,7 +250,7 @@ mod timing;
 mod worker;
 
 pub use affinity::{Pin, allowed_cores};
-pub use counters::{Counters, Running, StageCounters};
+pub use counters::{Counters, Running, StageCounters, WorkerCounters};
 pub use error::{
     BuildError, Closed, DispatchAllError, DispatchError, Fault, Full, JobError, JoinError, Payload,
     PinError, PushError, ReceiveTimeoutError, RingError, RunError, ScaleError, TryReceiveError,

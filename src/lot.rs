@@ -163,6 +163,13 @@ impl Lot {
         count.store(count.load(Relaxed).wrapping_add(jobs as u64), Relaxed);
     }
 
+    /// How many polls a worker has begun, and what they have moved on, about.
+    pub(crate) fn done_by(&self, worker: usize) -> (u64, u64) {
+        let berth = &self.berths[worker];
+        let polls = berth.polls.load(Relaxed).div_ceil(2);
+        (polls as u64, berth.jobs.load(Relaxed))
+    }
+
     /// What the polls of all workers have moved on, about.
     pub(crate) fn jobs(&self) -> u64 {
         self.berths

@@ -154,3 +154,40 @@ fn f_6_waiting_for_room_is_not_stuck() {
         pipeline.join().unwrap();
     });
 }
+
+#[test]
+fn r_b7_each_worker_counts_what_it_has_done() {
+    within(|| {
+        let builder = Pipeline::<Infallible>::builder::<u64>();
+        let handle = builder.handle();
+        assert_eq!(handle.worker_counters(), []);
+        let core = allowed_cores()[0];
+        let (mut dispatcher, receiver, pipeline) = builder
+            .stage("busy", Instances::bound([core]), |_| map(|job: u64| job))
+            .stage("idle", Instances::new(1), |_| {
+                ringmill::stage::filter_map(|_: u64| None::<u64>)
+            })
+            .start()
+            .unwrap();
+        dispatcher.dispatch_all(0..1000).unwrap();
+        dispatcher.done();
+        assert_eq!(receiver.count(), 0);
+        pipeline.join().unwrap();
+        let counters = handle.worker_counters();
+        let placement = handle.placement();
+        assert_eq!(counters.len(), placement.workers.len());
+        for (nth, worker) in counters.iter().enumerate() {
+            assert_eq!(worker.worker, nth);
+            let is_bound = placement.workers[nth]
+                .duties
+                .contains(&"busy/0".to_string());
+            assert!(
+                !is_bound || worker.moved >= 1000,
+                "{worker:?} of {placement:?}"
+            );
+            assert!(worker.moved == 0 || worker.polls > 0, "{worker:?}");
+        }
+        assert!(counters.iter().map(|worker| worker.moved).sum::<u64>() >= 2000);
+        assert_eq!(handle.worker_counters(), counters, "all is over");
+    });
+}

@@ -8,7 +8,7 @@ use super::builder::Builder;
 use super::receiver::Receiver;
 use super::scaling::Scaling;
 use super::watch::Watch;
-use crate::counters::{Counters, Running};
+use crate::counters::{Counters, Running, WorkerCounters};
 use crate::error::{Fault, JoinError};
 use crate::executor::Executor;
 #[cfg(feature = "hdr")]
@@ -115,6 +115,24 @@ impl<E> Handle<E> {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.0.counters()
+    }
+
+    /// What each worker has done so far, by number; none before the start. Each number is read for itself, and only
+    /// grows.
+    #[must_use]
+    pub fn worker_counters(&self) -> Vec<WorkerCounters> {
+        let Some(lot) = self.0.core.lot() else {
+            return Vec::new();
+        };
+        let of_worker = |worker| {
+            let (polls, moved) = lot.done_by(worker);
+            WorkerCounters {
+                worker,
+                polls,
+                moved,
+            }
+        };
+        (0..lot.len()).map(of_worker).collect()
     }
 
     /// Which worker runs where and what is at home there; empty before the start.

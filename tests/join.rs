@@ -115,6 +115,8 @@ fn join_into_receives() {
                 .unwrap();
             mouth.dispatch_all([0, 1, 2, 3]).unwrap();
             mouth.done();
+            // Two results fill their ring, then nothing moves.
+            until(|| pipeline.counters().stages[0].waiting == 2);
             let still = pipeline.join_timeout(Duration::from_millis(1)).unwrap_err();
             assert_eq!(still.counters.stages[0].waiting, 2);
             assert!(still.running.is_empty());

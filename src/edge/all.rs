@@ -52,12 +52,13 @@ impl<T> Tx<'_, T> {
             }
         }
         if lanes.len() > 1 {
-            return Self::new(To::All(All {
+            // In a box: the other kinds stay as small as they are.
+            return Self::new(To::All(Box::new(All {
                 lanes,
                 copying,
                 refused: None,
                 full_lane: 0,
-            }));
+            })));
         }
         let only = lanes.pop().map(|lane| lane.tx);
         only.or(nowhere).unwrap_or_else(|| Self::new(To::Nowhere))

@@ -53,7 +53,7 @@ pub(crate) enum To<'env, T> {
         route: Route<'env, T>,
     },
     /// One end for each branch of a fork.
-    All(All<'env, T>),
+    All(Box<All<'env, T>>),
     Nowhere,
 }
 
@@ -191,6 +191,14 @@ impl<'env, T> Tx<'env, T> {
     /// Whether a job may be started: its first result has a place, as far as can be known.
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
+        if let To::Spsc(producer) = &mut self.to {
+            return producer.has_room();
+        }
+        matches!(self.to, To::Lanes { .. }) || self.has_room_otherwise()
+    }
+
+    #[inline(never)]
+    fn has_room_otherwise(&mut self) -> bool {
         match &mut self.to {
             To::Spsc(producer) => producer.has_room(),
             To::Mpmc(producer) => producer.has_room(),

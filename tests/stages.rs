@@ -357,6 +357,46 @@ fn what_was_emitted_before_a_failure_comes_first() {
 }
 
 #[test]
+fn a_failure_in_a_fused_stage_ends_the_job_of_the_first() {
+    within(|| {
+        for capacity in [1, 2, 64] {
+            let mut out = Vec::new();
+            let report = Pipeline::<String>::builder::<u64>()
+                .per_job()
+                .capacity(capacity)
+                .stage("three", Instances::new(1), |_| {
+                    flat_map(|x: u64| (0..3).map(move |nth| 10 * x + nth))
+                })
+                .then("fused", |_| {
+                    |x: u64| match x % 40 {
+                        11 => Err(format!("after {x}")),
+                        21 => std::panic::panic_any(format!("panic after {x}")),
+                        _ => Ok(x),
+                    }
+                })
+                .run(0..40, |outcome| {
+                    out.push(match outcome {
+                        Ok(x) => Ok(x),
+                        Err(JobError::Stage { error, .. }) => Err(error),
+                        Err(JobError::Panicked { message, .. }) => Err(message),
+                        Err(other) => Err(other.to_string()),
+                    });
+                })
+                .unwrap();
+            let expected = (0..40_u64).flat_map(|x| match x % 4 {
+                1 => vec![Ok(10 * x), Err(format!("after {}", 10 * x + 1))],
+                2 => vec![Ok(10 * x), Err(format!("panic after {}", 10 * x + 1))],
+                _ => vec![Ok(10 * x), Ok(10 * x + 1), Ok(10 * x + 2)],
+            });
+            assert!(out.into_iter().eq(expected), "{capacity}");
+            let counted: Vec<_> = report.counters.stages.iter().collect();
+            let counts = counted.iter().map(|s| (s.finished, s.failed));
+            assert!(counts.eq([(40, 0), (20 * 3 + 20 * 2, 20)]), "{counted:?}");
+        }
+    });
+}
+
+#[test]
 fn a_panic_under_fail_fast_keeps_its_payload() {
     within(|| {
         let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()

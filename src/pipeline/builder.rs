@@ -601,6 +601,10 @@ where
 {
     /// Fuses a stage into the one before: same duty, same worker, no ring. It has a name and counters of
     /// its own.
+    ///
+    /// The two are one stage to a job: an error or a panic in the fused one ends the job that the first one has
+    /// open, and in the per-job policy what it had not yet emitted never comes. A stage of its own, with a ring
+    /// between, fails for one result of the first at a time.
     pub fn then<S2, F>(
         mut self,
         name: impl Into<String>,

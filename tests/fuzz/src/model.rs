@@ -23,24 +23,35 @@ impl Model {
         model
     }
 
-    fn flow(&mut self, parts: &[Part], id: Identity) {
+    /// Whether it came through the stage that it came to.
+    fn flow(&mut self, parts: &[Part], id: Identity) -> bool {
         match parts.split_first() {
-            None => *self.out.entry(Seen::Result(id)).or_default() += 1,
+            None => {
+                *self.out.entry(Seen::Result(id)).or_default() += 1;
+                true
+            }
             Some((Part::Stage(_, site) | Part::Then(site), rest)) => self.step(site, rest, id),
             Some((Part::Fork(branches), rest)) => {
                 for site in branches {
                     self.step(site, rest, id);
                 }
+                true
             }
         }
     }
 
-    fn step(&mut self, site: &Site, rest: &[Part], id: Identity) {
+    fn step(&mut self, site: &Site, rest: &[Part], id: Identity) -> bool {
         self.given.entry(site.name.clone()).or_default().push(id);
         match site.fate(id) {
-            Fate::Results(ids) => ids.into_iter().for_each(|id| self.flow(rest, id)),
+            Fate::Results(ids) => {
+                // A failure in a fused stage is one of the whole job: it has no more results.
+                let is_fused = matches!(rest.first(), Some(Part::Then(_)));
+                let mut ids = ids.into_iter();
+                ids.all(|id| self.flow(rest, id) || !is_fused)
+            }
             Fate::Error(id) | Fate::Panic(id) => {
-                *self.out.entry(Seen::Failed(id)).or_default() += 1
+                *self.out.entry(Seen::Failed(id)).or_default() += 1;
+                false
             }
         }
     }

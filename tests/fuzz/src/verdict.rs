@@ -262,8 +262,12 @@ fn order(case: &Case, parts: &[Part], log: &[Seen]) {
         } else {
             0
         };
-        // Four bits a stage; the right branch counts from 4.
-        let branch = fork.map(|shift| (id.path >> shift & 15) / 4);
+        // Four bits a stage, none from where it failed; the right branch counts from 4. What failed before the
+        // fork goes through the last branch.
+        let branch = fork.map(|shift| match id.path >> shift {
+            before if shift < 60 && before >> 4 & 15 == 0 => 1,
+            to_branch => (to_branch & 15) / 4,
+        });
         let before = last.insert((id.job % case.dispatchers, key, branch), id);
         assert!(
             before.is_none_or(|before| before < id),

@@ -6,7 +6,6 @@ use super::Call;
 use crate::lifecycle::{Core, Phase};
 use crate::ring::cursor::{Cursors, distance};
 use crate::ring::{mpmc, spsc, window};
-use crate::scale::Scale;
 use crate::sync::{Acquire, Arc, Relaxed};
 
 /// A popping end.
@@ -16,8 +15,8 @@ pub(crate) struct Rx<T> {
     /// Calls the other instances that share this input, where jobs were left for them.
     siblings: Call,
     instances: usize,
-    /// How many of them there are at the moment, where that changes.
-    scale: Option<StdArc<Scale>>,
+    /// How many of them live, where that changes.
+    sharers: usize,
     /// Tickets may be taken only this far ahead of the consumer of the stage's window.
     pub(super) gate: Option<Arc<Cursors>>,
     /// Set where the jobs come from dispatchers: who sees that the executor is closed closes the ring.
@@ -44,7 +43,7 @@ impl<T> Rx<T> {
             call: Call::Nobody,
             siblings: Call::Nobody,
             instances,
-            scale: None,
+            sharers: instances,
             gate: None,
             mouth: None,
             first: None,
@@ -92,12 +91,14 @@ impl<T> Rx<T> {
         self.mouth = Some(StdArc::clone(core));
     }
 
-    pub(crate) fn set_scale(&mut self, scale: &StdArc<Scale>) {
-        self.scale = Some(StdArc::clone(scale));
-    }
-
     pub(crate) fn set_instances(&mut self, instances: usize) {
         self.instances = instances;
+        self.sharers = instances;
+    }
+
+    /// Says how many of the instances live.
+    pub(crate) fn set_sharers(&mut self, sharers: usize) {
+        self.sharers = sharers.max(1);
     }
 
     /// Another end of the same shared ring; whom to call is to be said anew.
@@ -166,8 +167,7 @@ impl<T> Rx<T> {
                     return hand.held();
                 }
                 let published = hand.consumer().len();
-                let scaled = self.scale.as_ref().map(|scale| scale.size().max(1));
-                let share = limit.min(published.div_ceil(scaled.unwrap_or(self.instances)));
+                let share = limit.min(published.div_ceil(self.sharers));
                 let gate = self.gate.as_deref();
                 let room = |head| {
                     gate.map_or(usize::MAX, |window| {

@@ -123,31 +123,34 @@ impl<'env, T> Tx<'env, T> {
     /// Hands an item on; [`Tx::publish`] makes it visible at the latest.
     #[inline]
     pub(crate) fn try_send(&mut self, item: T) -> Result<(), T> {
-        if let To::Spsc(producer) = &mut self.to {
-            self.dirty = true;
-            return producer.write(item);
-        }
-        if let To::Lanes { lanes, route } = &mut self.to {
-            self.dirty = true;
-            self.full_lane = route(&item);
-            let lane = &mut lanes[self.full_lane];
-            if let To::Spsc(producer) = &mut lane.to {
-                lane.dirty = true;
-                return producer.write(item);
+        self.dirty = true;
+        match &mut self.to {
+            To::Spsc(producer) => producer.write(item),
+            To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
+            To::Lanes { lanes, route } => {
+                self.full_lane = route(&item);
+                lanes[self.full_lane].try_send_to_lane(item)
             }
-            return lane.try_send_otherwise(item);
+            _ => self.try_send_otherwise(item),
         }
-        self.try_send_otherwise(item)
+    }
+
+    /// [`Tx::try_send`] where there are no lanes.
+    #[inline]
+    fn try_send_to_lane(&mut self, item: T) -> Result<(), T> {
+        self.dirty = true;
+        match &mut self.to {
+            To::Spsc(producer) => producer.write(item),
+            _ => self.try_send_otherwise(item),
+        }
     }
 
     /// [`Tx::try_send`] for all but the simplest rings, whose code stays small enough to be part of a poll's.
     #[inline(never)]
     fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
         match &mut self.to {
-            To::Spsc(_) | To::Lanes { .. } => return self.try_send(item),
-            To::Mpmc(producer) => {
-                producer.try_push(item).map_err(PushError::into_inner)?;
-            }
+            To::Spsc(_) | To::Lanes { .. } => self.try_send(item),
+            To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
             To::Window {
                 placer,
                 ticket,
@@ -162,16 +165,14 @@ impl<'env, T> Tx<'env, T> {
                     }
                 }
                 *pending = Some(item);
+                Ok(())
             }
-            To::All(all) => {
-                // Some lanes may have taken it that others refuse.
-                self.dirty = true;
-                return all.try_send(item);
+            To::All(all) => all.try_send(item),
+            To::Nowhere => {
+                drop(item);
+                Ok(())
             }
-            To::Nowhere => drop(item),
         }
-        self.dirty = true;
-        Ok(())
     }
 
     /// Whether there is nobody to take anything.
@@ -191,20 +192,20 @@ impl<'env, T> Tx<'env, T> {
     /// Whether a job may be started: its first result has a place, as far as can be known.
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
-        if let To::Spsc(producer) = &mut self.to {
-            return producer.has_room();
+        match &mut self.to {
+            To::Spsc(producer) => producer.has_room(),
+            To::Mpmc(_) | To::All(_) => self.has_room_otherwise(),
+            // The ticket is taken only with room; a lane is known only with the result.
+            To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
         }
-        matches!(self.to, To::Lanes { .. }) || self.has_room_otherwise()
     }
 
     #[inline(never)]
     fn has_room_otherwise(&mut self) -> bool {
         match &mut self.to {
-            To::Spsc(producer) => producer.has_room(),
             To::Mpmc(producer) => producer.has_room(),
             To::All(all) => all.has_room(),
-            // The ticket is taken only with room; a lane is known only with the result.
-            To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
+            _ => self.has_room(),
         }
     }
 

@@ -224,9 +224,6 @@ where
                 token: Token::new(&plan.executor.core, due.as_ref()),
             };
             let share = self.scale.as_ref().map(|scale| Share::new(scale, instance));
-            if let Some(share) = &share {
-                rx.set_scale(&share.scale);
-            }
             let of_duty = share.clone();
             let parts = Parts {
                 names: self.names.clone(),

@@ -339,15 +339,18 @@ where
     /// Begins or ends to live, if that is wanted. Whether it lives, and did before.
     #[inline(never)]
     fn lives(&mut self, jobs: &mut usize) -> bool {
-        let is_wanted = self.share.as_ref().is_none_or(Share::is_wanted);
+        let Some(share) = &self.share else {
+            return true;
+        };
+        self.rx.set_sharers(share.scale.size());
         if self.dormant && self.rx.is_ended() {
             self.end();
         } else if self.dormant {
-            if self.share.as_ref().is_some_and(Share::is_called) {
+            if share.is_called() {
                 self.build();
                 *jobs += 1;
             }
-        } else if !is_wanted && self.is_settled() && self.rx.in_hand() == 0 {
+        } else if !share.is_wanted() && self.is_settled() && self.rx.in_hand() == 0 {
             self.dormant = true;
             *jobs += 1;
             self.retire();

@@ -86,15 +86,20 @@ pub trait Policy<E>: sealed::Sealed + 'static {
 
     /// The job that was opened last is over.
     #[doc(hidden)]
-    fn end(clock: &mut Self::Clock);
+    #[inline]
+    fn end(_clock: &mut Self::Clock) {}
 
     /// A poll is over, or all are.
     #[doc(hidden)]
-    fn flush(clock: &mut Self::Clock, is_end: bool);
+    #[inline]
+    fn flush(_clock: &mut Self::Clock, _is_end: bool) {}
 
     /// Whether the job that was opened last came too late.
     #[doc(hidden)]
-    fn late(clock: &Self::Clock) -> Option<Late>;
+    #[inline]
+    fn late(_clock: &Self::Clock) -> Option<Late> {
+        None
+    }
 
     /// That job's failure as an item.
     ///
@@ -153,17 +158,6 @@ impl<E: Send + 'static> Policy<E> for FailFast {
         Some(result)
     }
 
-    #[inline]
-    fn end((): &mut ()) {}
-
-    #[inline]
-    fn flush((): &mut (), _is_end: bool) {}
-
-    #[inline]
-    fn late((): &()) -> Option<Late> {
-        None
-    }
-
     fn fail<T: Send>((): &(), fault: Fault<E>) -> Result<T, Fault<E>> {
         Err(fault)
     }
@@ -213,17 +207,6 @@ impl<E: Send + 'static> Policy<E> for PerJob {
     #[inline]
     fn emit<T: Send>((): &mut (), result: T) -> Option<Outcome<T, E>> {
         Some(Ok(result))
-    }
-
-    #[inline]
-    fn end((): &mut ()) {}
-
-    #[inline]
-    fn flush((): &mut (), _is_end: bool) {}
-
-    #[inline]
-    fn late((): &()) -> Option<Late> {
-        None
     }
 
     fn fail<T: Send>((): &(), fault: Fault<E>) -> Result<Outcome<T, E>, Fault<E>> {

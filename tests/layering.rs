@@ -16,9 +16,9 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     // The facade of what a model must see.
     ("sync", 0, &[]),
     // What mechanisms are made of.
-    ("error", 5, &[]),
-    ("ring::cursor", 5, &["error"]),
-    ("ring::slots", 5, &["error"]),
+    ("error::*", 5, &["error::*"]),
+    ("ring::cursor", 5, &["error::*"]),
+    ("ring::slots", 5, &["error::*"]),
     // Mechanisms: they know nothing of jobs, stages and users' errors.
     ("ring::spsc", 10, &[]),
     ("ring::mpmc", 10, &[]),

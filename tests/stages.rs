@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use common::within;
 use ringmill::stage::{filter_map, flat_map, map};
 use ringmill::{
-    Context, Fault, Flow, Instances, JobError, JoinError, Outlet, Pipeline, RunError, Stage,
+    Context, Fault, Flow, Instances, JobError, JoinError, Outcome, Outlet, Pipeline, RunError,
+    Stage,
 };
 
 type Pure = Pipeline<Infallible>;
@@ -326,6 +327,14 @@ impl Stage<u64, String> for Partly {
     }
 }
 
+/// A result, or what the error or panic said.
+fn said(outcome: Outcome<u64, String>) -> Result<u64, String> {
+    outcome.map_err(|failure| match failure {
+        JobError::Stage { error: text, .. } | JobError::Panicked { message: text, .. } => text,
+        other => other.to_string(),
+    })
+}
+
 #[test]
 fn what_was_emitted_before_a_failure_comes_first() {
     within(|| {
@@ -337,12 +346,7 @@ fn what_was_emitted_before_a_failure_comes_first() {
                     .capacity(capacity)
                     .stage("partly", instances.clone(), |_| Partly)
                     .run(0..60, |outcome| {
-                        out.push(match outcome {
-                            Ok(x) => Ok(x),
-                            Err(JobError::Stage { error, .. }) => Err(error),
-                            Err(JobError::Panicked { message, .. }) => Err(message),
-                            Err(other) => Err(other.to_string()),
-                        });
+                        out.push(said(outcome));
                     })
                     .unwrap();
                 let expected = (0..60_u64).flat_map(|x| match x % 3 {
@@ -375,12 +379,7 @@ fn a_failure_in_a_fused_stage_ends_the_job_of_the_first() {
                     }
                 })
                 .run(0..40, |outcome| {
-                    out.push(match outcome {
-                        Ok(x) => Ok(x),
-                        Err(JobError::Stage { error, .. }) => Err(error),
-                        Err(JobError::Panicked { message, .. }) => Err(message),
-                        Err(other) => Err(other.to_string()),
-                    });
+                    out.push(said(outcome));
                 })
                 .unwrap();
             let expected = (0..40_u64).flat_map(|x| match x % 4 {

@@ -54,6 +54,32 @@ impl Drop for Item {
     }
 }
 
+/// Batches and single items of every length, taken up to every point, at every place in the memory.
+#[test]
+fn what_is_left_of_batches_is_dropped() {
+    for capacity in [1, 7, 20, 64] {
+        for taken in 0..=capacity {
+            for lap in 0..40 {
+                let count = Count::default();
+                let (mut tx, mut rx) = spsc::ring(capacity).unwrap();
+                for _ in 0..lap {
+                    assert!(tx.try_push(count.item()).is_ok());
+                    assert!(rx.try_pop().is_some());
+                }
+                let batch = capacity - lap % 3 % capacity;
+                assert_eq!(tx.push_batch((0..batch).map(|_| count.item())), batch);
+                let taken = rx.drain(taken.min(batch), drop);
+                while tx.try_push(count.item()).is_ok() {}
+                assert_eq!(count.alive(), capacity, "with what was refused dropped");
+                drop(tx);
+                assert_eq!(count.alive(), capacity, "{taken} taken");
+                drop(rx);
+                assert_eq!(count.alive(), 0, "{taken} of {capacity} taken after {lap}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_left_is_dropped_with_the_last_end() {
     for (capacity, start) in [

@@ -25,8 +25,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         8 => Just(Op::Push),
         8 => Just(Op::Pop),
-        4 => (0..12_usize).prop_map(Op::PushBatch),
-        4 => (0..12_usize).prop_map(Op::Drain),
+        4 => prop_oneof![0..12_usize, 0..80_usize].prop_map(Op::PushBatch),
+        4 => prop_oneof![0..12_usize, 0..80_usize].prop_map(Op::Drain),
         1 => Just(Op::Close),
     ];
     prop::collection::vec(op, 0..120)
@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn spsc_is_a_bounded_queue(capacity in 1..10_usize, start in starts(), ops in ops()) {
+    fn spsc_is_a_bounded_queue(capacity in prop_oneof![1..10_usize, 1..70_usize], start in starts(), ops in ops()) {
         let (tx, mut rx) = spsc::ring_at(capacity, start).unwrap();
         let mut tx = Some(tx);
         let mut model = VecDeque::new();

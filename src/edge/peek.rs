@@ -13,6 +13,10 @@ use crate::sync::{Acquire, Arc, Relaxed};
 pub(crate) trait InputPeek: Send + Sync {
     /// Published jobs that may be taken, about; 0 only if there is none.
     fn backlog(&self) -> usize;
+    /// Whether there is one; looks at no more lines than it must.
+    fn has_jobs(&self) -> bool {
+        self.backlog() > 0
+    }
     /// Whether there are jobs to drop; also those that may not be taken yet.
     fn has_waiting(&self) -> bool {
         self.backlog() > 0
@@ -57,6 +61,13 @@ struct MpmcInput<T> {
 
 impl<T: Send> InputPeek for MpmcInput<T> {
     fn backlog(&self) -> usize {
+        if self.has_jobs() {
+            self.consumer.len().max(1)
+        } else {
+            0
+        }
+    }
+    fn has_jobs(&self) -> bool {
         let cursors = self.consumer.cursors();
         let mut next = cursors.head.load(Relaxed);
         loop {
@@ -66,12 +77,12 @@ impl<T: Send> InputPeek for MpmcInput<T> {
                 distance(window.head.load(Acquire), next) >= window.capacity()
             });
             if !gated && self.has_waiting() {
-                return self.consumer.len().max(1);
+                return true;
             }
             // An old head looks gated: only one that still holds means it.
             let now = cursors.head.load(Relaxed);
             if now == next {
-                return 0;
+                return false;
             }
             next = now;
         }

@@ -80,7 +80,7 @@ where
             let at_end = Arc::clone(&executor);
             let guard = Guarded::new(&executor, &unwound);
             duties.push(CallerDuty {
-                is_ready: Box::new(move || results.backlog() > 0 || at_end.lifecycle.is_finished()),
+                is_ready: Box::new(move || results.has_jobs() || at_end.lifecycle.is_finished()),
                 edge,
                 is_feed: false,
                 duty: Box::new(move |wiring| {
@@ -308,10 +308,10 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
         } = self;
         let is_finished = guard.executor.lifecycle.is_finished();
         let mut taken = 0;
-        let count = rx.fill(pace.limit(false));
-        let begun = pace.begin(count);
+        let limit = pace.limit(false);
+        let begun = pace.begin(rx.fill(limit));
         let went_well = guard.call(|| {
-            while taken < count {
+            while taken < limit {
                 let Some(result) = rx.try_take() else { break };
                 taken += 1;
                 if !*failed {

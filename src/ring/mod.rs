@@ -12,6 +12,7 @@
 //! | a batch | one publication | one claim |
 
 pub(crate) mod cursor;
+pub(crate) mod frames;
 pub mod mpmc;
 pub(crate) mod slots;
 pub mod spsc;

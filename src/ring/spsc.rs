@@ -5,10 +5,10 @@
 //!   …free…  ──│── in the consumer's hand ──│── to be taken ──│── hidden ──│── free…
 //!            head word      Consumer::head                 tail word   Producer::tail
 //! ```
-//! Each end keeps its own position privately and the other's in a cache that is refreshed only when it
-//! says "full" or "empty" (the idea is as old as FastForward and MCRingBuffer: Lee, Bu and Chandranmenon,
-//! 2009). The private positions may run ahead of the shared words: a batch is published, and its slots
-//! are given back, with one store.
+//! The items lie in frames, whose headers tell the consumer what was published (`frames.rs`); it does not look at the
+//! tail word, which is for others. The producer keeps the head that it saw last, and looks again only when that says
+//! "full" (the idea of MCRingBuffer: Lee, Bu and Chandranmenon, 2009). The private positions may run ahead of the
+//! shared words: a batch is published, and its slots are given back, with one store.
 
 #![expect(
     unsafe_code,
@@ -18,13 +18,16 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::swap;
+use std::sync::PoisonError;
 
 use crossbeam_utils::CachePadded;
 
-use super::cursor::{Cursors, LEFT, STEP, distance};
-use super::slots::{Slot, allocate, drop_each};
+use super::cursor::{Cursors, LEFT, distance};
+use super::frames::{Cells, Frames, Reading, Writing};
+use super::slots::drop_each;
 use crate::error::{Full, RingError};
-use crate::sync::{Acquire, Arc, Relaxed, Release};
+use crate::sync::{Acquire, Arc, Mutex, Release};
 
 /// Makes a ring that takes exactly `capacity` items.
 ///
@@ -50,26 +53,27 @@ pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError>
 #[doc(hidden)]
 pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let cursors = Arc::new(Cursors::new(capacity, size_of::<T>(), start)?);
-    let slots = allocate(cursors.slots(), capacity, |_| Slot::new())?;
     let word = cursors.start();
     let shared = Arc::new(Shared {
-        slots,
-        cursors: Arc::clone(&cursors),
+        frames: Frames::new(capacity)?,
+        left: Mutex::new(Reading::new(word)),
     });
+    let cells = shared.frames.cells();
+    let mut writing = Writing::new(word);
+    writing.set_room(capacity, cells);
     let producer = ProducerState {
-        shared: Arc::clone(&shared),
+        writing,
+        cells,
         cursors: Arc::clone(&cursors),
-        tail: word,
-        published: word,
-        full_at: word.wrapping_add(capacity * STEP),
+        _shared: Arc::clone(&shared),
         not_sync: PhantomData,
     };
     let consumer = ConsumerState {
-        shared,
-        cursors,
-        head: word,
+        reading: Reading::new(word),
         released: word,
-        tail_seen: word,
+        cells,
+        cursors,
+        shared,
         not_sync: PhantomData,
     };
     Ok((
@@ -85,30 +89,22 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
 ///   `released..published`. `claimed` stays at most `released + capacity`, so the two never overlap.
 /// * I3: `released` and `published` only grow, each written by its owner alone.
 struct Shared<T> {
-    slots: Box<[Slot<T>]>,
-    cursors: Arc<Cursors>,
-}
-
-impl<T> Shared<T> {
-    /// The slot of a word's position. The mask comes from the slots, so that there is no bound to check.
-    #[inline]
-    fn slot(&self, word: usize) -> &Slot<T> {
-        let slots = &*self.slots;
-        &slots[(word / STEP) & (slots.len() - 1)]
-    }
+    frames: Frames<T>,
+    /// Where the consumer was when it left.
+    left: Mutex<Reading>,
 }
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // Both ends are gone, and each left its shared word equal to its private position.
-        let tail = self.cursors.tail.load(Relaxed) & !LEFT;
-        let mut head = self.cursors.head.load(Relaxed) & !LEFT;
+        // Both ends are gone, and all that was written is published.
+        let cells = self.frames.cells();
+        let mut reading = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         drop_each(|| {
-            (head != tail).then(|| {
-                let word = head;
-                head = head.wrapping_add(STEP);
-                // SAFETY: I1, `head..tail` is `taken..claimed` here; `&mut self` is exclusive.
-                unsafe { self.slot(word).take() }
+            (reading.at != reading.end || reading.refresh(cells)).then(|| {
+                reading.at += 1;
+                // SAFETY: I1, what was published and not taken holds values; `&mut self` is exclusive, and `at` has moved
+                // past the cell, so it is taken once.
+                unsafe { cells.slot(reading.at - 1).take() }
             })
         });
     }
@@ -118,12 +114,11 @@ impl<T> Drop for Shared<T> {
 pub struct Producer<T>(CachePadded<ProducerState<T>>);
 
 struct ProducerState<T> {
-    shared: Arc<Shared<T>>,
+    writing: Writing,
+    cells: Cells<T>,
     cursors: Arc<Cursors>,
-    tail: usize,
-    published: usize,
-    /// Where the tail would be if the ring were full, as far as the producer has seen the head.
-    full_at: usize,
+    /// Keeps the cells alive.
+    _shared: Arc<Shared<T>>,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -153,9 +148,12 @@ impl<T> Producer<T> {
         let mut items = items.into_iter();
         let mut count = 0;
         while batch.0.has_room() {
-            let Some(item) = items.next() else { break };
-            let _written = batch.0.write(item); // There is room.
-            count += 1;
+            let wanted = batch.0.0.writing.stop - batch.0.0.writing.at;
+            let written = batch.0.0.fill(wanted, &mut items);
+            count += written;
+            if written < wanted {
+                break;
+            }
         }
         count
     }
@@ -170,44 +168,40 @@ impl<T> Producer<T> {
             return Err(item);
         }
         let this = &mut *self.0;
-        // SAFETY: I2, `has_room` saw `tail < released + capacity`: the slot is the producer's and empty.
-        unsafe { this.shared.slot(this.tail).write(item) };
-        this.tail = this.tail.wrapping_add(STEP);
+        // SAFETY: I2, `has_room` saw that the next cell is the producer's and empty.
+        unsafe { this.cells.slot(this.writing.at).write(item) };
+        this.writing.at += 1;
         Ok(())
     }
 
     /// Makes everything written so far visible.
     #[inline]
     pub(crate) fn publish(&mut self) {
-        if self.0.published != self.0.tail {
-            self.0.published = self.0.tail;
-            // ORDERING: Release. Publishes the slots written since the last publication.
-            // Pairs with: `Consumer::available` (Acquire). Model: loom-tests/tests/spsc.rs::publish_then_pop.
-            self.0.cursors.tail.store(self.0.tail, Release);
+        let this = &mut *self.0;
+        if this.writing.is_hidden() {
+            // ORDERING: Release. Who sees the tail sees what led to it. It is stored before the headers: whoever has
+            // taken an item, and says so in the head, is never ahead of the tail.
+            // Pairs with: `Cursors::len` and `Cursors::pushed` (Acquire). Model: loom-tests/tests/spsc.rs::length.
+            this.cursors.tail.store(this.writing.word(), Release);
+            this.writing.publish(this.cells);
         }
     }
 
     /// Publishes, and says that this was the last.
     pub(crate) fn close(&mut self) {
-        self.0.published = self.0.tail;
-        // ORDERING: Release. Publishes what was written, and that it was the last.
-        // Pairs with: `Consumer::available` and `Cursors::is_ended` (Acquire).
-        // Model: loom-tests/tests/spsc.rs::close.
-        self.0.cursors.tail.store(self.0.tail | LEFT, Release);
+        self.publish();
+        // ORDERING: Release. Says that what was published was the last.
+        // Pairs with: `Cursors::is_ended` (Acquire). Model: loom-tests/tests/spsc.rs::close.
+        self.0
+            .cursors
+            .tail
+            .store(self.0.writing.word() | LEFT, Release);
     }
 
     /// Whether the next push would succeed.
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
-        let this = &mut *self.0;
-        if this.tail != this.full_at {
-            return true;
-        }
-        // ORDERING: Acquire. The consumer has done with the slots it gave back.
-        // Pairs with: `Consumer::release` (Release). Model: loom-tests/tests/spsc.rs::wrap.
-        let head = this.cursors.head.load(Acquire) & !LEFT;
-        this.full_at = head.wrapping_add(this.cursors.capacity() * STEP);
-        this.tail != this.full_at
+        self.0.writing.at != self.0.writing.stop || self.0.make_room()
     }
 
     /// Exactly how many items the ring takes.
@@ -241,6 +235,39 @@ impl<T> Producer<T> {
     }
 }
 
+impl<T> ProducerState<T> {
+    /// Looks how much room there is, where none was known.
+    fn make_room(&mut self) -> bool {
+        // ORDERING: Acquire. The consumer has done with the slots it gave back.
+        // Pairs with: `Consumer::release` (Release). Model: loom-tests/tests/spsc.rs::lap.
+        let head = self.cursors.head.load(Acquire);
+        let used = distance(head, self.writing.word());
+        let room = self.cursors.capacity() - used;
+        self.writing.set_room(room, self.cells);
+        room > 0
+    }
+
+    /// Writes up to `wanted` items, for which there is room, and says how many there were.
+    #[inline]
+    fn fill(&mut self, wanted: usize, items: &mut impl Iterator<Item = T>) -> usize {
+        struct Count<'a, T>(&'a mut ProducerState<T>, usize);
+        impl<T> Drop for Count<'_, T> {
+            fn drop(&mut self) {
+                self.0.writing.at += self.1;
+            }
+        }
+        let (cells, at) = (self.cells, self.writing.at);
+        let mut written = Count(self, 0);
+        while written.1 < wanted {
+            let Some(item) = items.next() else { break };
+            // SAFETY: I2, the caller saw room for all of them: the slots are the producer's and empty.
+            unsafe { cells.slot(at + written.1).write(item) };
+            written.1 += 1;
+        }
+        written.1
+    }
+}
+
 impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
         self.close();
@@ -259,11 +286,12 @@ impl<T> fmt::Debug for Producer<T> {
 pub struct Consumer<T>(CachePadded<ConsumerState<T>>);
 
 struct ConsumerState<T> {
-    shared: Arc<Shared<T>>,
-    cursors: Arc<Cursors>,
-    head: usize,
+    reading: Reading,
+    /// The word up to which slots were given back.
     released: usize,
-    tail_seen: usize,
+    cells: Cells<T>,
+    cursors: Arc<Cursors>,
+    shared: Arc<Shared<T>>,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -289,9 +317,9 @@ impl<T> Consumer<T> {
             }
         }
         let batch = Release(self);
-        let count = batch.0.available(limit);
-        for _ in 0..count {
-            each(batch.0.take());
+        let mut count = 0;
+        while count < limit && batch.0.has_published() {
+            count += batch.0.0.empty(limit - count, &mut each);
         }
         count
     }
@@ -302,17 +330,17 @@ impl<T> Consumer<T> {
     pub(crate) fn take(&mut self) -> T {
         assert!(self.has_published(), "a take from an empty ring");
         let this = &mut *self.0;
-        let word = this.head;
-        this.head = word.wrapping_add(STEP);
-        // SAFETY: I1 and I2, `available` saw `head < published`: the slot is the consumer's and holds a
-        // value, and `head` has moved past it, so it is taken once.
-        unsafe { this.shared.slot(word).take() }
+        let at = this.reading.at;
+        this.reading.at += 1;
+        // SAFETY: I1 and I2, the header counts this cell: the slot is the consumer's and holds a value, and
+        // `at` has moved past it, so it is taken once.
+        unsafe { this.cells.slot(at).take() }
     }
 
     /// The position of the next item, as a word.
     #[inline]
     pub(crate) fn position(&self) -> usize {
-        self.0.head
+        self.0.reading.word()
     }
 
     /// The position of the oldest item whose slot has not been given back, as a word.
@@ -324,35 +352,33 @@ impl<T> Consumer<T> {
     /// Gives back the slots of everything taken so far. Whether there were any.
     #[inline]
     pub(crate) fn release(&mut self) -> bool {
-        let is_due = self.0.released != self.0.head;
+        let head = self.0.reading.word();
+        let is_due = self.0.released != head;
         if is_due {
-            self.0.released = self.0.head;
+            self.0.released = head;
             // ORDERING: Release. The values are out before the producer may write over them.
-            // Pairs with: `Producer::has_room` (Acquire). Model: loom-tests/tests/spsc.rs::wrap.
-            self.0.cursors.head.store(self.0.head, Release);
+            // Pairs with: `ProducerState::make_room` (Acquire). Model: loom-tests/tests/spsc.rs::lap.
+            self.0.cursors.head.store(head, Release);
         }
         is_due
     }
 
-    /// How many items can be taken now, up to `limit`; the producer can only make it more. Looks at its
-    /// tail only where what was seen last is not enough.
+    /// How many items can be taken without another look at what was published, up to `limit`; looks if there are
+    /// none. The producer can only make it more.
     #[inline]
     pub(crate) fn available(&mut self, limit: usize) -> usize {
-        let this = &mut *self.0;
-        let seen = distance(this.head, this.tail_seen);
-        if seen >= limit {
-            return limit;
+        if self.has_published() {
+            (self.0.reading.end - self.0.reading.at).min(limit)
+        } else {
+            0
         }
-        // ORDERING: Acquire. Sees the slots behind the published tail.
-        // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
-        this.tail_seen = this.cursors.tail.load(Acquire) & !LEFT;
-        distance(this.head, this.tail_seen).min(limit)
     }
 
     /// Whether there is something to take.
     #[inline]
     pub(crate) fn has_published(&mut self) -> bool {
-        self.0.head != self.0.tail_seen || self.available(1) > 0
+        let this = &mut *self.0;
+        this.reading.at != this.reading.end || this.reading.refresh(this.cells)
     }
 
     /// Exactly how many items the ring takes.
@@ -384,12 +410,44 @@ impl<T> Consumer<T> {
     }
 }
 
+impl<T> ConsumerState<T> {
+    /// Takes up to `limit` of the items that are known to be published, and says how many.
+    #[inline]
+    fn empty(&mut self, limit: usize, each: &mut impl FnMut(T)) -> usize {
+        struct Count<'a, T>(&'a mut ConsumerState<T>, usize);
+        impl<T> Drop for Count<'_, T> {
+            fn drop(&mut self) {
+                self.0.reading.at += self.1;
+            }
+        }
+        let known = limit.min(self.reading.end - self.reading.at);
+        let (cells, at) = (self.cells, self.reading.at);
+        let mut taken = Count(self, 0);
+        for cell in at..at + known {
+            taken.1 += 1;
+            // SAFETY: I1 and I2, the header counts these cells: the slots are the consumer's and hold values, and
+            // each is counted before it is taken, so it is taken once.
+            each(unsafe { cells.slot(cell).take() });
+        }
+        taken.1
+    }
+}
+
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
+        let this = &mut *self.0;
+        let left = this.reading.word() | LEFT;
+        let mut place = this
+            .shared
+            .left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        swap(&mut *place, &mut this.reading);
+        drop(place);
         // ORDERING: Release. The values taken are out, and nothing more will be.
-        // Pairs with: `Producer::is_abandoned` and `Producer::has_room` (Acquire).
+        // Pairs with: `Producer::is_abandoned` and `ProducerState::make_room` (Acquire).
         // Model: loom-tests/tests/spsc.rs::abandon.
-        self.0.cursors.head.store(self.0.head | LEFT, Release);
+        this.cursors.head.store(left, Release);
     }
 }
 

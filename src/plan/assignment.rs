@@ -79,10 +79,7 @@ impl Assignment {
         let most = floating.min(cores.len());
         // A caller that is inside a job does not feed: it is a home only where others cannot do without it, and
         // never of one of several instances, of which another can take its jobs.
-        let is_shared = |&nth: &usize| {
-            let duty = &duties[nth];
-            duty.instances > 1 && !edges[duty.input_edge].has_lanes
-        };
+        let is_shared = |&nth: &usize| duties[nth].has_siblings(edges);
         let is_home =
             !has_caller || most < 2 || order.len() >= most && !order.iter().any(is_shared);
         let first_home = usize::from(!is_home);

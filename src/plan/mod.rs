@@ -73,6 +73,11 @@ impl DutyPlan<'_> {
     fn is_dormant(&self) -> bool {
         self.share.as_ref().is_some_and(|share| !share.is_wanted())
     }
+
+    /// Whether others take its jobs, too: other instances of its stage.
+    fn has_siblings(&self, edges: &[EdgePlan]) -> bool {
+        self.instances > 1 && !edges[self.input_edge].has_lanes
+    }
 }
 
 /// A duty of the calling thread, where `run` is used.
@@ -295,6 +300,10 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 Flags::new(word, home)
             })
             .collect();
+        let has_siblings: Vec<_> = duties
+            .iter()
+            .map(|duty| duty.has_siblings(&edges))
+            .collect();
         let (edges, inputs) = wires(&edges, &duties, &flags, caller.iter().flatten());
         let wiring = Wiring {
             core: Arc::clone(&executor.core),
@@ -326,6 +335,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 duty.output,
                 threshold,
                 duty.share,
+                has_siblings[number],
             ));
         }
         floating.sort_by_key(|&(stage, _)| std::cmp::Reverse(stage));

@@ -22,8 +22,10 @@
     reason = "moves values through slots; invariants on `Shared`"
 )]
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::marker::PhantomData;
 
 use super::cursor::{Cursors, LEFT, STEP, distance};
 use super::slots::{Slot, allocate, drop_each};
@@ -102,9 +104,11 @@ struct Cell<T> {
 }
 
 impl<T> Shared<T> {
+    /// The cell of a word's position. The mask comes from the slots, so that there is no bound to check.
     #[inline]
     fn cell(&self, word: usize) -> &Cell<T> {
-        &self.slots[self.cursors.index(word)]
+        let slots = &*self.slots;
+        &slots[(word / STEP) & (slots.len() - 1)]
     }
 
     /// How many pushes could be claimed from `tail` on, up to `limit`.
@@ -373,7 +377,7 @@ impl<T> Consumer<T> {
     /// batch; each slot is given back before its item is handed over. If `each` panics, the rest of the
     /// batch is dropped.
     pub fn drain(&self, limit: usize, mut each: impl FnMut(T)) -> usize {
-        let mut hand = Hand::new(self.clone());
+        let mut hand = Hand::new(self); // Not a clone's: counting clones would be more work than a batch.
         let mut count = 0;
         while count < limit && hand.fill(|_| limit - count) > 0 {
             while hand.ticket().is_some() {
@@ -489,18 +493,20 @@ impl<T> fmt::Debug for Consumer<T> {
 
 /// A consumer that claims a few positions at once and takes them one by one: a slot is given back when
 /// its item is taken, not before. What is still in the hand when it is dropped is dropped with it.
-pub(crate) struct Hand<T> {
-    consumer: Consumer<T>,
+pub(crate) struct Hand<T, C: Borrow<Consumer<T>> = Consumer<T>> {
+    consumer: C,
     next: usize,
     end: usize,
+    items: PhantomData<T>,
 }
 
-impl<T> Hand<T> {
-    pub(crate) fn new(consumer: Consumer<T>) -> Self {
+impl<T, C: Borrow<Consumer<T>>> Hand<T, C> {
+    pub(crate) fn new(consumer: C) -> Self {
         Self {
             consumer,
             next: 0,
             end: 0,
+            items: PhantomData,
         }
     }
 
@@ -509,12 +515,12 @@ impl<T> Hand<T> {
     /// hand holds one.
     pub(crate) fn fill(&mut self, limit: impl Fn(usize) -> usize) -> usize {
         if self.next == self.end {
-            let most = if self.consumer.shared.exact {
+            let most = if self.consumer().shared.exact {
                 usize::MAX
             } else {
                 1
             };
-            let (word, count) = self.consumer.claim(|head| limit(head).min(most));
+            let (word, count) = self.consumer().claim(|head| limit(head).min(most));
             self.next = word;
             self.end = word.wrapping_add(count * STEP);
         }
@@ -523,7 +529,7 @@ impl<T> Hand<T> {
 
     /// Whether a fill claims one item at the most.
     pub(crate) fn claims_singly(&self) -> bool {
-        !self.consumer.shared.exact
+        !self.consumer().shared.exact
     }
 
     /// How many claimed items are in the hand.
@@ -544,15 +550,15 @@ impl<T> Hand<T> {
         let word = self.next;
         self.next = word.wrapping_add(STEP);
         // SAFETY: `fill` claimed `next..end`, and `next` has moved past `word`: taken once.
-        unsafe { self.consumer.shared.take(word) }
+        unsafe { self.consumer().shared.take(word) }
     }
 
     pub(crate) fn consumer(&self) -> &Consumer<T> {
-        &self.consumer
+        self.consumer.borrow()
     }
 }
 
-impl<T> Drop for Hand<T> {
+impl<T, C: Borrow<Consumer<T>>> Drop for Hand<T, C> {
     fn drop(&mut self) {
         drop_each(|| self.ticket().map(|_| self.take()));
     }

@@ -16,12 +16,12 @@ use std::time::Instant;
 
 use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
-use crate::lifecycle::Core;
+use crate::lifecycle::{Core, Phase};
 use crate::lot::{DORMANT, ENDED, LONG_POLL, Nap};
-use crate::sync::IS_MODEL;
+use crate::sync::{IS_MODEL, spin_hint};
 use duty::Poll;
 use floor::{DISMISSED, Floor};
-use station::Station;
+use station::{Kind, Station};
 use trial::{Trial, is_late};
 
 /// Looks at a poll that may turn out long, before a worker that was called goes back to sleep.
@@ -191,7 +191,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         while nth < self.home.len() {
             let number = self.home[nth].number;
             let station = &self.floor.stations[number];
-            if station.home() == self.index && station.is_runnable(self.floor.core.phase()) {
+            if station.home() == self.index && station.is_due(self.floor.core.phase()) {
                 jobs += self.poll_resident(nth);
             }
             nth += 1;
@@ -225,11 +225,19 @@ impl<'env, 'own> Worker<'env, 'own> {
         self.call_home(station);
     }
 
+    /// Lets workers elsewhere poll a duty, too, or lets them no more.
+    fn share(&self, number: usize, is_shared: bool) {
+        self.floor.trials.moved();
+        self.floor.stations[number].share(is_shared);
+    }
+
     /// Ends the open trial if its time is over.
     #[inline(never)]
     fn judge(&mut self) {
-        if let Some((number, from)) = self.trial.judge(&self.floor, self.index) {
-            self.send(number, from);
+        match self.trial.judge(&self.floor, self.index) {
+            Some((number, Kind::Move, from)) => self.send(number, from),
+            Some((number, Kind::Share, _)) => self.share(number, false),
+            None => {}
         }
     }
 
@@ -284,8 +292,8 @@ impl<'env, 'own> Worker<'env, 'own> {
         polled.jobs
     }
 
-    /// Helps with one duty of another worker, if it is worth it: adopts it if its backlog is long, polls it
-    /// once if its home is held up. Not when it should leave.
+    /// Helps with one duty of another worker, if it is worth it: if its backlog is long, polls it once where it is
+    /// shared, or begins a trial; if its home is held up, polls it once. Not when it should leave.
     fn help(&mut self) -> usize {
         if self.floor.staff.is(self.index, DISMISSED) {
             return 0;
@@ -300,7 +308,8 @@ impl<'env, 'own> Worker<'env, 'own> {
             if !station.is_runnable(self.floor.core.phase()) {
                 continue;
             }
-            let helps = (is_late(station) && self.adopts(number)) || self.is_held_up(home);
+            let helps = (is_late(station) && (station.is_shared() || self.tries(number)))
+                || self.is_held_up(home);
             if !helps {
                 continue;
             }
@@ -324,20 +333,25 @@ impl<'env, 'own> Worker<'env, 'own> {
             })
     }
 
-    /// Makes this worker the home of a duty that has much to do, if that is worth a trial now.
-    fn adopts(&mut self, number: usize) -> bool {
+    /// Shares a duty that has much to do, or makes this worker its home, if that is worth a trial now.
+    fn tries(&mut self, number: usize) -> bool {
         let floor = &*self.floor;
         if floor.stations[number].is_kept()
             || floor.lot.is_crowded()
             || !self.has_more_to_do(number)
-            || !self.trial.begins(floor, self.index, number)
         {
             return false;
         }
-        floor.trials.moved();
-        floor.stations[number].move_to(self.index);
-        if !self.home.iter().any(|resident| resident.number == number) {
-            self.home.push(Resident { number, quiet: 0 });
+        match self.trial.begins(floor, self.index, number) {
+            None => return false,
+            Some(Kind::Share) => self.share(number, true),
+            Some(Kind::Move) => {
+                floor.trials.moved();
+                floor.stations[number].move_to(self.index);
+                if !self.home.iter().any(|resident| resident.number == number) {
+                    self.home.push(Resident { number, quiet: 0 });
+                }
+            }
         }
         true
     }
@@ -391,6 +405,9 @@ impl<'env, 'own> Worker<'env, 'own> {
 
     fn rest(&mut self) {
         let step = self.guard(|idle| idle.idle()).unwrap_or(Step::Yield);
+        if let Step::Spin(hints) = step {
+            return self.watch(hints);
+        }
         if step != Step::Park || self.is_looking() {
             return pause(step);
         }
@@ -399,7 +416,35 @@ impl<'env, 'own> Worker<'env, 'own> {
         while let Some(number) = self.adopted() {
             self.send(number, self.floor.stations[number].native);
         }
+        for &number in &self.floor.floating {
+            self.floor.stations[number].share(false);
+        }
         self.park();
+    }
+
+    /// Spins, but no longer than until a poll is worth it: a look costs as much as a hint, all that a sweep does many
+    /// times that.
+    fn watch(&self, hints: u32) {
+        let floor = &*self.floor;
+        for _ in 0..hints {
+            let phase = floor.core.phase();
+            let is_due = self.home.iter().any(|resident| {
+                let station = &floor.stations[resident.number];
+                station.home() == self.index && station.is_due(phase)
+            });
+            if is_due || self.bound.iter().any(|bound| self.is_ready(bound, phase)) {
+                return;
+            }
+            spin_hint();
+        }
+    }
+
+    /// Whether a duty of its own has something to do.
+    fn is_ready(&self, bound: &Bound<'own>, phase: Phase) -> bool {
+        let station = |number: usize| self.floor.stations[number].is_ready(phase);
+        !bound.has_ended
+            && (bound.station.is_some_and(station)
+                || bound.is_ready.as_ref().is_some_and(|ready| ready()))
     }
 
     /// A duty at home here that is native elsewhere.
@@ -432,14 +477,8 @@ impl<'env, 'own> Worker<'env, 'own> {
     /// Whether something of its own is ready, or it is time to go: what would be missed by sleeping.
     fn has_work(&self) -> bool {
         let phase = self.floor.core.phase();
-        let is_ready = |number: usize| self.floor.stations[number].is_ready(phase);
-        self.bound
-            .iter()
-            .filter(|bound| !bound.has_ended)
-            .any(|bound| {
-                bound.station.is_some_and(is_ready)
-                    || bound.is_ready.as_ref().is_some_and(|ready| ready())
-            })
+        let is_ready = |bound| self.is_ready(bound, phase);
+        self.bound.iter().any(is_ready)
             || self.home.iter().any(|resident| {
                 let station = &self.floor.stations[resident.number];
                 station.home() == self.index && station.is_runnable(phase)

@@ -20,19 +20,44 @@ pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
 const HOLD: u64 = 32_000_000;
 const HOLD_MOST: u32 = 3;
 
+/// What may make everything go faster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Another worker polls the duty, too, while its home is busy: good for balance, and for duties with little state.
+    Share,
+    /// The duty has another home: good where its state is large.
+    Move,
+}
+
 /// What is remembered of a duty's trials.
 pub(super) struct Past {
     /// Until when it is not tried again, in nanoseconds of the floor's clock.
     pub(super) held_until: AtomicU64,
     /// How many have failed in a row.
     failed: AtomicUsize,
+    /// Whether workers elsewhere may poll it, too (0 or 1).
+    shared: AtomicUsize,
+    /// Whether other instances take the same jobs: then those of other workers do what sharing would do.
+    has_siblings: bool,
 }
 
 impl Past {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(has_siblings: bool) -> Self {
         Self {
             held_until: AtomicU64::new(0),
             failed: AtomicUsize::new(0),
+            shared: AtomicUsize::new(0),
+            has_siblings,
+        }
+    }
+
+    /// What is to be tried next: to share it first, and where that did not help, to move it.
+    pub(super) fn next(&self) -> Kind {
+        let has_failed = self.failed.load(Relaxed) % 2 == 1;
+        if self.has_siblings || self.shared.load(Relaxed) != 0 || has_failed {
+            Kind::Move
+        } else {
+            Kind::Share
         }
     }
 
@@ -77,10 +102,11 @@ impl<'env> Station<'env> {
         output: Arc<dyn OutputPeek + 'env>,
         threshold: usize,
         share: Option<Share>,
+        has_siblings: bool,
     ) -> Self {
         Self {
             native: flags.home(),
-            past: Past::new(),
+            past: Past::new(has_siblings),
             flags,
             duty: UnsafeCell::new(duty),
             input,
@@ -108,9 +134,18 @@ impl<'env> Station<'env> {
         let has_jobs = if stopping {
             self.input.has_waiting()
         } else {
-            self.input.backlog() > 0 && self.output.has_room()
+            self.input.has_jobs() && self.output.has_room()
         };
         has_jobs || self.input.is_at_end() || self.share.as_ref().is_some_and(|it| !it.is_wanted())
+    }
+
+    /// Whether a poll of its home is worth it: as [`Station::is_runnable`], but for the room behind it. The duty knows
+    /// of that without a look at what others write, mostly.
+    #[inline]
+    pub(crate) fn is_due(&self, phase: Phase) -> bool {
+        let word = self.flags.word.load(Relaxed);
+        let is_plain = word & (CLAIMED | BOUND | ENDED | DORMANT | HOLDS | HAND) == 0;
+        is_plain && self.input.has_jobs() || word & (CLAIMED | BOUND) == 0 && self.is_ready(phase)
     }
 
     /// Whether its input has ended.
@@ -164,6 +199,19 @@ impl<'env> Station<'env> {
     #[inline]
     pub(crate) fn home(&self) -> usize {
         self.flags.home()
+    }
+
+    /// Whether workers elsewhere may poll it, too.
+    #[inline]
+    pub(super) fn is_shared(&self) -> bool {
+        self.past.shared.load(Relaxed) != 0
+    }
+
+    /// Says whether they may.
+    pub(super) fn share(&self, is_shared: bool) {
+        if self.is_shared() != is_shared {
+            self.past.shared.store(usize::from(is_shared), Relaxed);
+        }
     }
 
     /// Gives it another home.

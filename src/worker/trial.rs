@@ -1,15 +1,15 @@
-//! Trials: whether everything goes faster when a duty is at home elsewhere.
+//! Trials: whether everything goes faster when a duty is shared, or at home elsewhere.
 //!
-//! No formula says what a move gains. It depends on the lines that go from core to core after it, on how much
+//! No formula says what that gains. It depends on the lines that go from core to core after it, on how much
 //! state the duty has, and on who else runs on the machine. So it is tried. A worker with little to do, who sees
-//! a duty with much to do, counts what all workers together get done in a while; takes the duty over; gives it
-//! time to settle; counts again; and gives it back if that was no better. One duty is on trial at a time, and
-//! one that was given back is left alone for longer each time.
+//! a duty with much to do, counts what all workers together get done in a while; polls the duty as well whenever its
+//! home is behind, or takes it over; gives that time to settle; counts again; and leaves it as it was if that was no
+//! better. One duty is on trial at a time, and one whose trial failed is left alone for longer each time.
 
 use std::time::{Duration, Instant};
 
 use super::floor::{Floor, NOBODY};
-use super::station::Station;
+use super::station::{Kind, Station};
 use crate::sync::{AcqRel, IS_MODEL, Relaxed, Release};
 
 /// How long is counted, and how long a duty has to settle: some hundred polls, and time for a
@@ -59,6 +59,7 @@ impl Count {
 
 struct Open {
     number: usize,
+    kind: Kind,
     /// Whose home it was.
     from: usize,
     rate: f64,
@@ -67,20 +68,23 @@ struct Open {
 }
 
 impl Trial {
-    /// A duty of another worker has much to do and this worker little. Whether it should move here now.
-    pub(super) fn begins(&mut self, floor: &Floor<'_>, worker: usize, number: usize) -> bool {
+    /// A duty of another worker has much to do and this worker little. What should be tried now, if anything.
+    pub(super) fn begins(
+        &mut self,
+        floor: &Floor<'_>,
+        worker: usize,
+        number: usize,
+    ) -> Option<Kind> {
         let station = &floor.stations[number];
         if IS_MODEL {
             // There time does not pass: each duty moves once.
-            return station.past.held_until.swap(1, Relaxed) == 0;
+            return (station.past.held_until.swap(1, Relaxed) == 0).then_some(Kind::Move);
         }
         if self.open.is_some() || floor.now() < station.past.held_until.load(Relaxed) {
-            return false;
+            return None;
         }
         let now = Count::take(floor);
-        let Some(before) = self.count(now) else {
-            return false;
-        };
+        let before = self.count(now)?;
         // ORDERING: AcqRel. Who holds the trial sees what the last one recorded.
         // Pairs with: `Trial::close` (Release). No model: what is recorded only hints.
         let is_first = || {
@@ -91,16 +95,18 @@ impl Trial {
                 .is_ok()
         };
         if !is_first() {
-            return false;
+            return None;
         }
+        let kind = station.past.next();
         self.open = Some(Open {
             number,
+            kind,
             from: station.home(),
             rate: before.rate(&now),
             began: now.at,
             settled: None,
         });
-        true
+        Some(kind)
     }
 
     /// A count of a while without moves that goes on to `now`: where it began.
@@ -125,11 +131,19 @@ impl Trial {
         self.open.is_some()
     }
 
-    /// Looks whether the open trial is over: then the duty that goes back, and where to, if it does.
-    pub(super) fn judge(&mut self, floor: &Floor<'_>, worker: usize) -> Option<(usize, usize)> {
+    /// Looks whether the open trial is over. If it has failed: the duty, what was tried, and whose home it was.
+    pub(super) fn judge(
+        &mut self,
+        floor: &Floor<'_>,
+        worker: usize,
+    ) -> Option<(usize, Kind, usize)> {
         let open = self.open.as_mut()?;
         let station = &floor.stations[open.number];
-        if station.home() != worker {
+        let is_on = match open.kind {
+            Kind::Share => station.is_shared(),
+            Kind::Move => station.home() == worker,
+        };
+        if !is_on {
             self.close(floor);
             return None;
         }
@@ -145,7 +159,7 @@ impl Trial {
         let gain = settled.rate(&now) / open.rate;
         // Where the backlog is gone, no more could be done.
         let is_better = gain >= GAIN || (gain >= 1.0 / GAIN && !is_late(station));
-        let back = (!is_better).then_some((open.number, open.from));
+        let back = (!is_better).then_some((open.number, open.kind, open.from));
         station.past.record(floor.now(), is_better);
         self.close(floor);
         back

@@ -494,6 +494,7 @@ impl Station {
             always,
             1,
             None,
+            false,
         ))
     }
 
@@ -730,7 +731,9 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 );
                 let flags = Neighbour::clone(&duties[number]);
                 let duty = Some(Box::new(duty) as _);
-                stations.push(Place::new(flags, duty, input, output, threshold, None));
+                stations.push(Place::new(
+                    flags, duty, input, output, threshold, None, false,
+                ));
             }
             tallies.push(counted);
         }

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use crate::sync::{
     AcqRel, Acquire, AtomicUsize, Condvar, Mutex, MutexGuard, Relaxed, fence_compiler,
-    fence_seq_cst, yield_thread,
+    fence_seq_cst,
 };
 
 /// Low half of the word: how many sleep. The rest: the epoch.
@@ -59,10 +59,7 @@ impl Event {
         let epoch = self.word.fetch_add(1, Relaxed) & !SLEEPERS;
         heavy_fence();
         if ready() {
-            let called = !self.leave(epoch);
-            // What tells of an item may be seen a moment before the item can be taken.
-            yield_thread();
-            return called;
+            return !self.leave(epoch);
         }
         let mut guard = lock(&self.lock);
         while self.is_epoch(epoch) {

@@ -100,8 +100,8 @@ fn lap() {
         assert!(tx.try_push(purse.item(0)).is_ok());
         let items = purse.clone();
         let producer = scene.spawn(move |scene| {
-            // Six items lie in the cells of the smallest ring of a model.
-            for number in 1..=6 {
+            // Nine items lie in the cells of the smallest ring of a model.
+            for number in 1..=9 {
                 let mut item = items.item(number);
                 while let Err(full) = tx.try_push(item) {
                     scene.saw("full");
@@ -111,7 +111,7 @@ fn lap() {
             }
         });
         scene.enter();
-        for number in 0..=6 {
+        for number in 0..=9 {
             let item = loop {
                 match rx.try_pop() {
                     Some(item) => break item,
@@ -130,18 +130,18 @@ fn lap() {
 /// Batches that begin frames where others lay: what is behind a frame is there before the frame is seen to end.
 #[test]
 fn batch_over_old_frames() {
-    let witnesses = ["drained 0", "drained 3"];
+    let witnesses = ["drained 0", "drained 4"];
     ring_model("spsc::batch_over_old_frames", 50, &witnesses, |scene| {
         let purse = Purse::default();
-        let (mut tx, mut rx) = ring_at(3, scene.start).unwrap();
-        // Every group has been a frame with two items.
-        for number in 0..11 {
+        let (mut tx, mut rx) = ring_at(4, scene.start).unwrap();
+        // Every group has been a frame with three items.
+        for number in 0..13 {
             assert!(tx.try_push(purse.item(number)).is_ok());
             assert_eq!(rx.try_pop().unwrap().number, number);
         }
         let items = purse.clone();
         let producer = scene.spawn(move |_| {
-            assert_eq!(tx.push_batch((0..3).map(|number| items.item(number))), 3);
+            assert_eq!(tx.push_batch((0..4).map(|number| items.item(number))), 4);
         });
         scene.enter();
         let mut next = 0;

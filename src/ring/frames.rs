@@ -6,15 +6,19 @@
 //!         └────────┴───┴───┴───┴───┴───┴───┴───┴────────┴───┴───┴───┴── … ──┴────────┴───┴──
 //!         └─────────── a group, a frame ───────┘└─────── a frame of many groups ─────┘
 //! ```
-//! A cell holds an item, or a header: how many items of its frame have been published. [`GROUP`] cells are a group,
-//! one cache line for words. A frame is a group, or begins with one and goes on for whole groups without a header: a
-//! batch is one frame, as dense as a plain array, while of items that are published singly the first seven share the
-//! line of their header. So one line tells of an item and brings it, and a producer that has the line puts in as many
-//! as it can before the consumer gets it back (FastForward's idea
-//! that the slot itself tells: Giacomoni, Moseley and Vachharajani, 2008).
+//! A cell holds an item, or a header: how many items of its frame have been published. For words a group is a cache
+//! line of eight cells. A frame is a group, or begins with one and goes on for whole groups without a header: a batch is
+//! one frame, as dense as a plain array, while of words that are published singly seven share the line of their
+//! header. So one line tells of an item and brings it, and a producer that has the line puts in as many as it can
+//! before the consumer gets it back (that the slot itself tells is FastForward's idea: Giacomoni, Moseley and
+//! Vachharajani, 2008).
+//!
+//! Items that fill lines of their own gain nothing from a header beside them: there a group is an eighth of the ring,
+//! and its header is what the tail is in a ring with indices.
 //!
 //! A header counts up to its group's end and then, when the frame is closed, says at once how many items there are:
-//! `GROUP - 1` and any number of whole groups. The next frame begins behind, and its header is valid before that.
+//! a group's less the header, and any number of whole groups. The next frame begins behind, and its header is valid
+//! before that.
 
 #![expect(unsafe_code, reason = "cells are words or slots")]
 
@@ -25,37 +29,59 @@ use super::slots::{Slot, allocate};
 use crate::error::RingError;
 use crate::sync::{Acquire, AtomicUsize, IS_MODEL, Relaxed, Release, WordOr};
 
-/// Cells in a group: words of a cache line. Models have small ones, to meet all their ends in few steps.
-pub(crate) const GROUP: usize = if IS_MODEL { 3 } else { 8 };
-
 /// Bytes of a cache line; a group of words begins where one begins.
 const LINE: usize = 64;
+
+/// Cells in a group, a power of two: words of a cache line, and more where items are wide. Models have small ones, to
+/// meet all their ends in few steps.
+fn group_for<T>(capacity: usize) -> usize {
+    const WORDS: usize = LINE / size_of::<u64>();
+    if IS_MODEL {
+        4
+    } else if size_of::<T>() <= 2 * size_of::<u64>() {
+        WORDS
+    } else {
+        (capacity / 8).next_power_of_two().clamp(WORDS, 256)
+    }
+}
 
 /// The memory of a ring's cells.
 pub(crate) struct Frames<T> {
     memory: Box<[WordOr<Slot<T>>]>,
-    cells: usize,
+    /// Where the first cell is in it.
+    first: usize,
+    count: usize,
+    group: usize,
 }
 
 impl<T> Frames<T> {
     /// Cells for `capacity` items, however they are published.
     ///
-    /// All groups between those at the two ends hold at least `GROUP - 1` items of the ring. There is one more group
-    /// at each end, and one for a header that is valid before its frame begins.
+    /// All groups between that of the oldest item and that of the next one hold as many items as they can, and at least
+    /// one less than they have cells: frames end with their groups. So two more groups are enough, also for the header
+    /// that is valid before its frame begins, which is there only when the group before is full. A third is to spare.
     pub(crate) fn new(capacity: usize) -> Result<Self, RingError> {
-        let cells = (capacity / (GROUP - 1) + 3) * GROUP;
-        let memory = allocate(cells + GROUP - 1, capacity, |_| WordOr::new(Slot::new()))?;
-        let frames = Self { memory, cells };
+        let group = group_for::<T>(capacity);
+        let count = (capacity / (group - 1) + 3) * group;
+        let spare = LINE / size_of::<u64>() - 1;
+        let memory = allocate(count + spare, capacity, |_| WordOr::new(Slot::new()))?;
+        let first = memory.as_ptr().align_offset(LINE).min(spare);
+        let frames = Self {
+            memory,
+            first,
+            count,
+            group,
+        };
         frames.cells().header(0).store(0, Relaxed);
         Ok(frames)
     }
 
     /// The cells, for as long as the frames live.
     pub(crate) fn cells(&self) -> Cells<T> {
-        let first = self.memory.as_ptr().align_offset(LINE).min(GROUP - 1);
         Cells {
-            first: NonNull::from(&self.memory[first]),
-            count: self.cells,
+            first: NonNull::from(&self.memory[self.first..][..self.count]).cast(),
+            count: self.count,
+            group: self.group,
         }
     }
 }
@@ -64,6 +90,7 @@ impl<T> Frames<T> {
 pub(crate) struct Cells<T> {
     first: NonNull<WordOr<Slot<T>>>,
     count: usize,
+    group: usize,
 }
 
 impl<T> Clone for Cells<T> {
@@ -85,6 +112,12 @@ impl<T> Cells<T> {
         let cell = unsafe { self.first.add(at) };
         // SAFETY: the frames are alive, and cells are only ever shared.
         unsafe { cell.as_ref() }
+    }
+
+    /// How far a distance from a group's beginning reaches into the last group.
+    #[inline]
+    fn behind_group(&self, distance: usize) -> usize {
+        distance & (self.group - 1)
     }
 
     /// The header at the first cell of a group.
@@ -168,23 +201,33 @@ impl Writing {
     #[inline]
     pub(crate) fn publish<T>(&mut self, cells: Cells<T>) {
         let filled = self.at.wrapping_sub(self.frame);
-        if filled >= GROUP {
+        let full = self.frame;
+        if filled > cells.group || self.at == cells.count {
             self.close(cells);
+        } else if filled == cells.group {
+            // As in `close`, for the group that a single item has filled.
+            self.frame = self.at;
+            self.step_over(cells);
+            cells.header(self.frame).store(0, Relaxed);
+            // ORDERING: Release. Publishes the group's slots, and the header behind it.
+            // Pairs with: `Reading::refresh` (Acquire). Model: loom-tests/tests/spsc.rs::lap.
+            cells.header(full).store(cells.group - 1, Release);
         } else {
             // ORDERING: Release. Publishes the slots written since the last publication.
             // Pairs with: `Reading::refresh` (Acquire). Model: loom-tests/tests/spsc.rs::publish_then_pop.
-            cells.header(self.frame).store(filled - 1, Release);
+            cells.header(full).store(filled - 1, Release);
         }
         self.published = self.at;
     }
 
     /// Closes the frame behind its last whole group, or where the cells end, and publishes what is in the next one.
+    #[inline(never)]
     fn close<T>(&mut self, cells: Cells<T>) {
         let closed = self.frame;
         let end = if self.at < closed {
             cells.count
         } else {
-            self.at - (self.at - closed) % GROUP
+            self.at - cells.behind_group(self.at - closed)
         };
         if end < cells.count {
             self.frame = end;
@@ -239,20 +282,49 @@ impl Reading {
         self.base.wrapping_add(self.at * STEP)
     }
 
-    /// Looks whether more was published, once all that was known is taken.
+    /// Whether the frame is closed, where all that is known of it has been taken.
     #[inline]
-    pub(crate) fn refresh<T>(&mut self, cells: Cells<T>) -> bool {
-        // Whole groups: the frame was closed, and all of it is taken.
-        if (self.end - self.frame).is_multiple_of(GROUP) {
-            let word = self.word();
-            self.frame = if self.end == cells.count { 0 } else { self.end };
-            self.at = self.frame + 1;
-            self.base = word.wrapping_sub(self.at * STEP);
-        }
+    fn has_left<T>(&self, cells: Cells<T>) -> bool {
+        cells.behind_group(self.end - self.frame) == 0
+    }
+
+    /// The header of the frame behind.
+    #[inline]
+    fn next_frame<T>(&self, cells: Cells<T>) -> usize {
+        if self.end == cells.count { 0 } else { self.end }
+    }
+
+    /// How many items a frame has, as far as is published.
+    #[inline]
+    fn published<T>(frame: usize, cells: Cells<T>) -> usize {
         // ORDERING: Acquire. Sees the slots that the header counts, and the header behind a closed frame.
         // Pairs with: `Writing::publish`, `Writing::close` (Release).
         // Model: loom-tests/tests/spsc.rs::publish_then_pop.
-        self.end = self.frame + 1 + cells.header(self.frame).load(Acquire);
+        cells.header(frame).load(Acquire)
+    }
+
+    /// Whether there is something to take.
+    pub(crate) fn has_more<T>(&self, cells: Cells<T>) -> bool {
+        // A header that has been seen to end its frame may be an item by now: it is not looked at again.
+        if self.at != self.end {
+            true
+        } else if self.has_left(cells) {
+            Self::published(self.next_frame(cells), cells) > 0
+        } else {
+            self.at != self.frame + 1 + Self::published(self.frame, cells)
+        }
+    }
+
+    /// Looks whether more was published, once all that was known is taken.
+    #[inline]
+    pub(crate) fn refresh<T>(&mut self, cells: Cells<T>) -> bool {
+        if self.has_left(cells) {
+            let word = self.word();
+            self.frame = self.next_frame(cells);
+            self.at = self.frame + 1;
+            self.base = word.wrapping_sub(self.at * STEP);
+        }
+        self.end = self.frame + 1 + Self::published(self.frame, cells);
         self.at != self.end
     }
 }

@@ -88,6 +88,8 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
 /// * I2: only the producer touches slots in `published..released + capacity`, only the consumer those in
 ///   `released..published`. `claimed` stays at most `released + capacity`, so the two never overlap.
 /// * I3: `released` and `published` only grow, each written by its owner alone.
+/// * I4: the groups of cells from the producer's to the one behind it hold nothing that the consumer may still look at,
+///   neither items nor headers (see `Frames::new`).
 struct Shared<T> {
     frames: Frames<T>,
     /// Where the consumer was when it left.
@@ -374,6 +376,11 @@ impl<T> Consumer<T> {
         }
     }
 
+    /// [`Consumer::has_published`] for those who only look.
+    pub(crate) fn has_more(&self) -> bool {
+        self.0.reading.has_more(self.0.cells)
+    }
+
     /// Whether there is something to take.
     #[inline]
     pub(crate) fn has_published(&mut self) -> bool {
@@ -387,16 +394,17 @@ impl<T> Consumer<T> {
         self.0.cursors.capacity()
     }
 
-    /// Items in the ring at some moment during the call; the producer can only make it more.
+    /// Items in the ring at some moment during the call; the producer can only make it more. The last of them may be
+    /// those of a push that has not returned, which cannot be popped yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.cursors.len()
     }
 
-    /// Whether [`Consumer::len`] is 0.
+    /// Whether nothing can be popped; the producer may push right after.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        !self.has_more()
     }
 
     /// Whether the producer is gone and everything it pushed has been popped. Never true again false.

@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::duty::Polled;
-use super::station::Station;
+use super::station::{NOBODY, Station};
 use crate::lifecycle::Core;
 use crate::lot::{ENDED, Lot};
 use crate::sync::{AcqRel, Acquire, AtomicUsize, Relaxed};
-
-/// No worker.
-pub(super) const NOBODY: usize = usize::MAX;
 
 /// What the workers of one executor share for their trials.
 pub(crate) struct Trials {

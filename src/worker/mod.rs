@@ -18,7 +18,7 @@ use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::{Core, Phase};
 use crate::lot::{DORMANT, ENDED, LONG_POLL, Nap};
-use crate::sync::{IS_MODEL, spin_hint};
+use crate::sync::{IS_MODEL, spin_hint, yield_thread};
 use duty::Poll;
 use floor::{DISMISSED, Floor};
 use station::{Kind, Station};
@@ -162,6 +162,7 @@ impl<'env, 'own> Worker<'env, 'own> {
                 self.guard(|idle| idle.reset());
                 self.looks = LOOKS;
             } else if self.is_over() {
+                self.end_shares();
                 return self.trial.close(&self.floor);
             } else {
                 self.rest();
@@ -226,9 +227,9 @@ impl<'env, 'own> Worker<'env, 'own> {
     }
 
     /// Lets workers elsewhere poll a duty, too, or lets them no more.
-    fn share(&self, number: usize, is_shared: bool) {
+    fn share(&self, number: usize, sharer: Option<usize>) {
         self.floor.trials.moved();
-        self.floor.stations[number].share(is_shared);
+        self.floor.stations[number].share(sharer);
     }
 
     /// Ends the open trial if its time is over.
@@ -236,7 +237,7 @@ impl<'env, 'own> Worker<'env, 'own> {
     fn judge(&mut self) {
         match self.trial.judge(&self.floor, self.index) {
             Some((number, Kind::Move, from)) => self.send(number, from),
-            Some((number, Kind::Share, _)) => self.share(number, false),
+            Some((number, Kind::Share, _)) => self.share(number, None),
             None => {}
         }
     }
@@ -344,7 +345,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         }
         match self.trial.begins(floor, self.index, number) {
             None => return false,
-            Some(Kind::Share) => self.share(number, true),
+            Some(Kind::Share) => self.share(number, Some(self.index)),
             Some(Kind::Move) => {
                 floor.trials.moved();
                 floor.stations[number].move_to(self.index);
@@ -416,9 +417,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         while let Some(number) = self.adopted() {
             self.send(number, self.floor.stations[number].native);
         }
-        for &number in &self.floor.floating {
-            self.floor.stations[number].share(false);
-        }
+        self.end_shares();
         self.park();
     }
 
@@ -427,6 +426,7 @@ impl<'env, 'own> Worker<'env, 'own> {
     fn watch(&self, hints: u32) {
         let floor = &*self.floor;
         for _ in 0..hints {
+            spin_hint();
             let phase = floor.core.phase();
             let is_due = self.home.iter().any(|resident| {
                 let station = &floor.stations[resident.number];
@@ -435,7 +435,6 @@ impl<'env, 'own> Worker<'env, 'own> {
             if is_due || self.bound.iter().any(|bound| self.is_ready(bound, phase)) {
                 return;
             }
-            spin_hint();
         }
     }
 
@@ -445,6 +444,15 @@ impl<'env, 'own> Worker<'env, 'own> {
         !bound.has_ended
             && (bound.station.is_some_and(station)
                 || bound.is_ready.as_ref().is_some_and(|ready| ready()))
+    }
+
+    /// Ends the sharing that this worker began.
+    fn end_shares(&self) {
+        for &number in &self.floor.floating {
+            if self.floor.stations[number].sharer() == Some(self.index) {
+                self.share(number, None);
+            }
+        }
     }
 
     /// A duty at home here that is native elsewhere.
@@ -471,6 +479,9 @@ impl<'env, 'own> Worker<'env, 'own> {
         if called {
             // There is work somewhere, though others may be quicker: worth a hot window.
             self.guard(|idle| idle.reset());
+        } else {
+            // A job may be counted a moment before it can be taken: its producer gets the core, if it wants it.
+            yield_thread();
         }
     }
 

@@ -11,6 +11,9 @@ use crate::lot::{BOUND, CLAIMED, DORMANT, ENDED, HAND, HOLDS, LANE, Neighbour};
 use crate::scale::Share;
 use crate::sync::{Acquire, AtomicU64, AtomicUsize, Relaxed, Release, UnsafeCell};
 
+/// No worker.
+pub(super) const NOBODY: usize = usize::MAX;
+
 /// A duty that floats.
 pub(crate) type Floating<'env> = Box<dyn Poll + Send + 'env>;
 
@@ -35,8 +38,8 @@ pub(super) struct Past {
     pub(super) held_until: AtomicU64,
     /// How many have failed in a row.
     failed: AtomicUsize,
-    /// Whether workers elsewhere may poll it, too (0 or 1).
-    shared: AtomicUsize,
+    /// The worker that saw to it that workers elsewhere may poll it, too, or nobody.
+    sharer: AtomicUsize,
     /// Whether other instances take the same jobs: then those of other workers do what sharing would do.
     has_siblings: bool,
 }
@@ -46,7 +49,7 @@ impl Past {
         Self {
             held_until: AtomicU64::new(0),
             failed: AtomicUsize::new(0),
-            shared: AtomicUsize::new(0),
+            sharer: AtomicUsize::new(NOBODY),
             has_siblings,
         }
     }
@@ -54,7 +57,7 @@ impl Past {
     /// What is to be tried next: to share it first, and where that did not help, to move it.
     pub(super) fn next(&self) -> Kind {
         let has_failed = self.failed.load(Relaxed) % 2 == 1;
-        if self.has_siblings || self.shared.load(Relaxed) != 0 || has_failed {
+        if self.has_siblings || self.sharer.load(Relaxed) != NOBODY || has_failed {
             Kind::Move
         } else {
             Kind::Share
@@ -204,14 +207,17 @@ impl<'env> Station<'env> {
     /// Whether workers elsewhere may poll it, too.
     #[inline]
     pub(super) fn is_shared(&self) -> bool {
-        self.past.shared.load(Relaxed) != 0
+        self.past.sharer.load(Relaxed) != NOBODY
     }
 
-    /// Says whether they may.
-    pub(super) fn share(&self, is_shared: bool) {
-        if self.is_shared() != is_shared {
-            self.past.shared.store(usize::from(is_shared), Relaxed);
-        }
+    /// Who saw to that.
+    pub(super) fn sharer(&self) -> Option<usize> {
+        Some(self.past.sharer.load(Relaxed)).filter(|&sharer| sharer != NOBODY)
+    }
+
+    /// Says who sees to it, if anybody.
+    pub(super) fn share(&self, sharer: Option<usize>) {
+        self.past.sharer.store(sharer.unwrap_or(NOBODY), Relaxed);
     }
 
     /// Gives it another home.

@@ -8,8 +8,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::floor::{Floor, NOBODY};
-use super::station::{Kind, Station};
+use super::floor::Floor;
+use super::station::{Kind, NOBODY, Station};
 use crate::sync::{AcqRel, IS_MODEL, Relaxed, Release};
 
 /// How long is counted, and how long a duty has to settle: some hundred polls, and time for a
@@ -19,6 +19,7 @@ const WHILE: Duration = Duration::from_millis(1);
 const OLD: Duration = Duration::from_millis(10);
 /// What a move has to gain: more than counts differ by chance.
 const GAIN: f64 = 1.2;
+
 /// A worker's part in them.
 #[derive(Default)]
 pub(super) struct Trial {
@@ -140,7 +141,7 @@ impl Trial {
         let open = self.open.as_mut()?;
         let station = &floor.stations[open.number];
         let is_on = match open.kind {
-            Kind::Share => station.is_shared(),
+            Kind::Share => station.sharer() == Some(worker) && station.home() != worker,
             Kind::Move => station.home() == worker,
         };
         if !is_on {

@@ -225,20 +225,15 @@ pub(crate) fn wait<R>(
             return None;
         }
         match idle.idle() {
-            Step::Park => {
-                if !park(event, deadline, &mut ready) {
-                    // What tells of an item may be seen a moment before it can be taken.
-                    yield_core();
-                }
-            }
+            Step::Park => park(event, deadline, &mut ready),
             step => pause(step),
         }
     }
 }
 
 #[inline(never)]
-fn park(event: &Event, deadline: Option<Instant>, ready: &mut dyn FnMut() -> bool) -> bool {
-    event.sleep(deadline, ready)
+fn park(event: &Event, deadline: Option<Instant>, ready: &mut dyn FnMut() -> bool) {
+    event.sleep(deadline, ready);
 }
 
 /// Carries out a step other than parking; parking is the caller's, who knows what to wait for.

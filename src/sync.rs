@@ -4,7 +4,6 @@
 //! std; in model builds it is loom's. Newtypes rather than re-exports keep std's names banned by
 //! `clippy.toml` everywhere else.
 
-#![expect(unsafe_code, reason = "one memory, seen as two things")]
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -16,8 +15,6 @@ use loom::{cell, hint, sync, thread};
 #[cfg(not(loom))]
 use std::{hint, sync, thread};
 
-#[cfg(not(loom))]
-use std::mem::ManuallyDrop;
 use std::sync::LockResult;
 pub(crate) use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::time::Duration;
@@ -182,57 +179,6 @@ impl<T> UnsafeCell<T> {
     #[inline]
     pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
         access(self.0.get())
-    }
-}
-
-/// Memory for a word or for something else, one at a time; which of them is its owner's knowledge. A model keeps both
-/// apart: it cannot see one memory as two things.
-#[cfg(loom)]
-pub(crate) struct WordOr<S>(AtomicUsize, S);
-/// Memory for a word or for something else, one at a time; which of them is its owner's knowledge.
-#[cfg(not(loom))]
-#[repr(C)]
-pub(crate) union WordOr<S> {
-    word: ManuallyDrop<AtomicUsize>,
-    other: ManuallyDrop<S>,
-}
-
-impl<S> WordOr<S> {
-    /// The memory as something else, for now.
-    #[cfg(loom)]
-    pub(crate) fn new(other: S) -> Self {
-        Self(AtomicUsize::new(0), other)
-    }
-    /// The memory as something else, for now.
-    #[cfg(not(loom))]
-    pub(crate) fn new(other: S) -> Self {
-        Self {
-            other: ManuallyDrop::new(other),
-        }
-    }
-    /// The memory as a word.
-    ///
-    /// # Safety
-    /// Where it is read, a word was stored last.
-    #[inline]
-    pub(crate) unsafe fn word(&self) -> &AtomicUsize {
-        #[cfg(loom)]
-        return &self.0;
-        // SAFETY: any bits are a word, and the caller vouches that there are some where it is read.
-        #[cfg(not(loom))]
-        return unsafe { &self.word };
-    }
-    /// The memory as something else.
-    ///
-    /// # Safety
-    /// All bits that are not a valid one are allowed in it: it is made of cells of maybe nothing.
-    #[inline]
-    pub(crate) unsafe fn other(&self) -> &S {
-        #[cfg(loom)]
-        return &self.1;
-        // SAFETY: the caller vouches that any bits are right.
-        #[cfg(not(loom))]
-        return unsafe { &self.other };
     }
 }
 

@@ -19,11 +19,6 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("error::*", 5, &["error::*"]),
     ("ring::cursor", 5, &["error::*"]),
     ("ring::slots", 5, &["error::*"]),
-    (
-        "ring::frames",
-        5,
-        &["error::*", "ring::slots", "ring::cursor"],
-    ),
     // Mechanisms: they know nothing of jobs, stages and users' errors.
     ("ring::spsc", 10, &[]),
     ("ring::mpmc", 10, &[]),

@@ -236,7 +236,7 @@ fn push_wakes_receiver() {
 fn end_wakes_receiver() {
     ring_model(
         "event::end_wakes_receiver",
-        700,
+        3000,
         &["all, then the end"],
         |scene| {
             let executor = Executor::<usize>::new(1);

@@ -171,7 +171,7 @@ fn done_is_last() {
 /// A job fails: who observes done sees the error, and that each job was counted once.
 #[test]
 fn error_before_done() {
-    ring_model("lifecycle::error_before_done", 200, &["failed"], |scene| {
+    ring_model("lifecycle::error_before_done", 300, &["failed"], |scene| {
         let shape = Shape {
             start: scene.start,
             instances: vec![1],

@@ -59,7 +59,7 @@ fn length() {
 /// A slot is written again only when its item is out.
 #[test]
 fn wrap() {
-    ring_model("spsc::wrap", 300, &["empty", "full"], |scene| {
+    ring_model("spsc::wrap", 500, &["empty", "full"], |scene| {
         let purse = Purse::default();
         let (mut tx, mut rx) = ring_at(1, scene.start).unwrap();
         let items = purse.clone();
@@ -87,73 +87,6 @@ fn wrap() {
         assert!(rx.try_pop().is_none());
         producer.join().unwrap();
         drop(rx);
-        purse.check();
-    });
-}
-
-/// All around the ring: a slot is written again only when its item is out, and a header is there before its frame.
-#[test]
-fn lap() {
-    ring_model("spsc::lap", 500, &["empty", "full"], |scene| {
-        let purse = Purse::default();
-        let (mut tx, mut rx) = ring_at(1, scene.start).unwrap();
-        assert!(tx.try_push(purse.item(0)).is_ok());
-        let items = purse.clone();
-        let producer = scene.spawn(move |scene| {
-            // Nine items lie in the cells of the smallest ring of a model.
-            for number in 1..=9 {
-                let mut item = items.item(number);
-                while let Err(full) = tx.try_push(item) {
-                    scene.saw("full");
-                    item = full.0;
-                    yield_now();
-                }
-            }
-        });
-        scene.enter();
-        for number in 0..=9 {
-            let item = loop {
-                match rx.try_pop() {
-                    Some(item) => break item,
-                    None => scene.saw("empty"),
-                }
-                yield_now();
-            };
-            assert_eq!(item.number, number);
-        }
-        producer.join().unwrap();
-        drop(rx);
-        purse.check();
-    });
-}
-
-/// Batches that begin frames where others lay: what is behind a frame is there before the frame is seen to end.
-#[test]
-fn batch_over_old_frames() {
-    let witnesses = ["drained 0", "drained 4"];
-    ring_model("spsc::batch_over_old_frames", 50, &witnesses, |scene| {
-        let purse = Purse::default();
-        let (mut tx, mut rx) = ring_at(4, scene.start).unwrap();
-        // Every group has been a frame with three items.
-        for number in 0..13 {
-            assert!(tx.try_push(purse.item(number)).is_ok());
-            assert_eq!(rx.try_pop().unwrap().number, number);
-        }
-        let items = purse.clone();
-        let producer = scene.spawn(move |_| {
-            assert_eq!(tx.push_batch((0..4).map(|number| items.item(number))), 4);
-        });
-        scene.enter();
-        let mut next = 0;
-        for _ in 0..2 {
-            let drained = rx.drain(4, |item| {
-                assert_eq!(item.number, next);
-                next += 1;
-            });
-            scene.saw(format!("drained {drained}"));
-        }
-        drop(rx);
-        producer.join().unwrap();
         purse.check();
     });
 }
@@ -280,7 +213,7 @@ fn batch() {
 #[test]
 fn batch_panic() {
     let witnesses = ["popped 0", "popped 1", "popped 2"];
-    ring_model("spsc::batch_panic", 70, &witnesses, |scene| {
+    ring_model("spsc::batch_panic", 80, &witnesses, |scene| {
         let purse = Purse::default();
         let (mut tx, mut rx) = ring_at(2, scene.start).unwrap();
         let items = purse.clone();

@@ -69,7 +69,7 @@ fn assemble(
 fn claim_given_back() {
     model(
         "station::claim_given_back",
-        1200,
+        2000,
         &["by home", "by helper"],
         |scene| {
             let state = Plot::new();

@@ -112,7 +112,7 @@ impl<T> Rx<T> {
     /// Whether there is something to take.
     pub(crate) fn has_published(&self) -> bool {
         match &self.from {
-            From::Spsc(consumer) => consumer.has_more(),
+            From::Spsc(consumer) => consumer.cursors().len() > 0,
             From::Mpmc(hand) => hand.held() > 0 || hand.consumer().has_published(),
             From::Window(taker) => taker.peek().has_published(),
             From::Lanes { lanes, .. } => lanes.iter().any(Self::has_published),

@@ -12,7 +12,6 @@
 //! | a batch | one publication | one claim |
 
 pub(crate) mod cursor;
-pub(crate) mod frames;
 pub mod mpmc;
 pub(crate) mod slots;
 pub mod spsc;

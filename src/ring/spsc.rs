@@ -5,10 +5,10 @@
 //!   …free…  ──│── in the consumer's hand ──│── to be taken ──│── hidden ──│── free…
 //!            head word      Consumer::head                 tail word   Producer::tail
 //! ```
-//! The items lie in frames, whose headers tell the consumer what was published (`frames.rs`); it does not look at the
-//! tail word, which is for others. The producer keeps the head that it saw last, and looks again only when that says
-//! "full" (the idea of MCRingBuffer: Lee, Bu and Chandranmenon, 2009). The private positions may run ahead of the
-//! shared words: a batch is published, and its slots are given back, with one store.
+//! Each end keeps its own position privately and the other's in a cache that is refreshed only when it
+//! says "full" or "empty" (the idea is as old as FastForward and MCRingBuffer: Lee, Bu and Chandranmenon,
+//! 2009). The private positions may run ahead of the shared words: a batch is published, and its slots
+//! are given back, with one store.
 
 #![expect(
     unsafe_code,
@@ -18,16 +18,13 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::swap;
-use std::sync::PoisonError;
 
 use crossbeam_utils::CachePadded;
 
-use super::cursor::{Cursors, LEFT, distance};
-use super::frames::{Cells, Frames, Reading, Writing};
-use super::slots::drop_each;
+use super::cursor::{Cursors, LEFT, STEP, distance};
+use super::slots::{Slot, allocate, drop_each};
 use crate::error::{Full, RingError};
-use crate::sync::{Acquire, Arc, Mutex, Release};
+use crate::sync::{Acquire, Arc, Relaxed, Release};
 
 /// Makes a ring that takes exactly `capacity` items.
 ///
@@ -53,27 +50,26 @@ pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError>
 #[doc(hidden)]
 pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let cursors = Arc::new(Cursors::new(capacity, size_of::<T>(), start)?);
+    let slots = allocate(cursors.slots(), capacity, |_| Slot::new())?;
     let word = cursors.start();
     let shared = Arc::new(Shared {
-        frames: Frames::new(capacity)?,
-        left: Mutex::new(Reading::new(word)),
-    });
-    let cells = shared.frames.cells();
-    let mut writing = Writing::new(word);
-    writing.set_room(capacity, cells);
-    let producer = ProducerState {
-        writing,
-        cells,
+        slots,
         cursors: Arc::clone(&cursors),
-        _shared: Arc::clone(&shared),
+    });
+    let producer = ProducerState {
+        shared: Arc::clone(&shared),
+        cursors: Arc::clone(&cursors),
+        tail: word,
+        published: word,
+        full_at: word.wrapping_add(capacity * STEP),
         not_sync: PhantomData,
     };
     let consumer = ConsumerState {
-        reading: Reading::new(word),
-        released: word,
-        cells,
-        cursors,
         shared,
+        cursors,
+        head: word,
+        released: word,
+        tail_seen: word,
         not_sync: PhantomData,
     };
     Ok((
@@ -88,25 +84,38 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
 /// * I2: only the producer touches slots in `published..released + capacity`, only the consumer those in
 ///   `released..published`. `claimed` stays at most `released + capacity`, so the two never overlap.
 /// * I3: `released` and `published` only grow, each written by its owner alone.
-/// * I4: the groups of cells from the producer's to the one behind it hold nothing that the consumer may still look at,
-///   neither items nor headers (see `Frames::new`).
 struct Shared<T> {
-    frames: Frames<T>,
-    /// Where the consumer was when it left.
-    left: Mutex<Reading>,
+    slots: Box<[Slot<T>]>,
+    cursors: Arc<Cursors>,
+}
+
+impl<T> Shared<T> {
+    /// The slot of a word's position. The mask comes from the slots, so that there is no bound to check.
+    #[inline]
+    fn slot(&self, word: usize) -> &Slot<T> {
+        let slots = &*self.slots;
+        &slots[(word / STEP) & (slots.len() - 1)]
+    }
+
+    /// The slots from that of a word's position to the last one.
+    #[inline]
+    fn slots_from(&self, word: usize) -> &[Slot<T>] {
+        let slots = &*self.slots;
+        &slots[(word / STEP) & (slots.len() - 1)..]
+    }
 }
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // Both ends are gone, and all that was written is published.
-        let cells = self.frames.cells();
-        let mut reading = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both ends are gone, and each left its shared word equal to its private position.
+        let tail = self.cursors.tail.load(Relaxed) & !LEFT;
+        let mut head = self.cursors.head.load(Relaxed) & !LEFT;
         drop_each(|| {
-            (reading.at != reading.end || reading.refresh(cells)).then(|| {
-                reading.at += 1;
-                // SAFETY: I1, what was published and not taken holds values; `&mut self` is exclusive, and `at` has moved
-                // past the cell, so it is taken once.
-                unsafe { cells.slot(reading.at - 1).take() }
+            (head != tail).then(|| {
+                let word = head;
+                head = head.wrapping_add(STEP);
+                // SAFETY: I1, `head..tail` is `taken..claimed` here; `&mut self` is exclusive.
+                unsafe { self.slot(word).take() }
             })
         });
     }
@@ -116,11 +125,12 @@ impl<T> Drop for Shared<T> {
 pub struct Producer<T>(CachePadded<ProducerState<T>>);
 
 struct ProducerState<T> {
-    writing: Writing,
-    cells: Cells<T>,
+    shared: Arc<Shared<T>>,
     cursors: Arc<Cursors>,
-    /// Keeps the cells alive.
-    _shared: Arc<Shared<T>>,
+    tail: usize,
+    published: usize,
+    /// Where the tail would be if the ring were full, as far as the producer has seen the head.
+    full_at: usize,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -150,8 +160,7 @@ impl<T> Producer<T> {
         let mut items = items.into_iter();
         let mut count = 0;
         while batch.0.has_room() {
-            let wanted = batch.0.0.writing.stop - batch.0.0.writing.at;
-            let written = batch.0.0.fill(wanted, &mut items);
+            let (written, wanted) = batch.0.0.fill(&mut items);
             count += written;
             if written < wanted {
                 break;
@@ -170,40 +179,44 @@ impl<T> Producer<T> {
             return Err(item);
         }
         let this = &mut *self.0;
-        // SAFETY: I2, `has_room` saw that the next cell is the producer's and empty.
-        unsafe { this.cells.slot(this.writing.at).write(item) };
-        this.writing.at += 1;
+        // SAFETY: I2, `has_room` saw `tail < released + capacity`: the slot is the producer's and empty.
+        unsafe { this.shared.slot(this.tail).write(item) };
+        this.tail = this.tail.wrapping_add(STEP);
         Ok(())
     }
 
     /// Makes everything written so far visible.
     #[inline]
     pub(crate) fn publish(&mut self) {
-        let this = &mut *self.0;
-        if this.writing.is_hidden() {
-            // ORDERING: Release. Who sees the tail sees what led to it. It is stored before the headers: whoever has
-            // taken an item, and says so in the head, is never ahead of the tail.
-            // Pairs with: `Cursors::len` and `Cursors::pushed` (Acquire). Model: loom-tests/tests/spsc.rs::length.
-            this.cursors.tail.store(this.writing.word(), Release);
-            this.writing.publish(this.cells);
+        if self.0.published != self.0.tail {
+            self.0.published = self.0.tail;
+            // ORDERING: Release. Publishes the slots written since the last publication.
+            // Pairs with: `Consumer::available` (Acquire). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+            self.0.cursors.tail.store(self.0.tail, Release);
         }
     }
 
     /// Publishes, and says that this was the last.
     pub(crate) fn close(&mut self) {
-        self.publish();
-        // ORDERING: Release. Says that what was published was the last.
-        // Pairs with: `Cursors::is_ended` (Acquire). Model: loom-tests/tests/spsc.rs::close.
-        self.0
-            .cursors
-            .tail
-            .store(self.0.writing.word() | LEFT, Release);
+        self.0.published = self.0.tail;
+        // ORDERING: Release. Publishes what was written, and that it was the last.
+        // Pairs with: `Consumer::available` and `Cursors::is_ended` (Acquire).
+        // Model: loom-tests/tests/spsc.rs::close.
+        self.0.cursors.tail.store(self.0.tail | LEFT, Release);
     }
 
     /// Whether the next push would succeed.
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
-        self.0.writing.at != self.0.writing.stop || self.0.make_room()
+        let this = &mut *self.0;
+        if this.tail != this.full_at {
+            return true;
+        }
+        // ORDERING: Acquire. The consumer has done with the slots it gave back.
+        // Pairs with: `Consumer::release` (Release). Model: loom-tests/tests/spsc.rs::wrap.
+        let head = this.cursors.head.load(Acquire) & !LEFT;
+        this.full_at = head.wrapping_add(this.cursors.capacity() * STEP);
+        this.tail != this.full_at
     }
 
     /// Exactly how many items the ring takes.
@@ -238,35 +251,28 @@ impl<T> Producer<T> {
 }
 
 impl<T> ProducerState<T> {
-    /// Looks how much room there is, where none was known.
-    fn make_room(&mut self) -> bool {
-        // ORDERING: Acquire. The consumer has done with the slots it gave back.
-        // Pairs with: `Consumer::release` (Release). Model: loom-tests/tests/spsc.rs::lap.
-        let head = self.cursors.head.load(Acquire);
-        let used = distance(head, self.writing.word());
-        let room = self.cursors.capacity() - used;
-        self.writing.set_room(room, self.cells);
-        room > 0
-    }
-
-    /// Writes up to `wanted` items, for which there is room, and says how many there were.
+    /// Writes items into the slots that lie one behind the other, as far as there is known to be room: a loop over a
+    /// slice, which is as fast as copying one. How many there were, and for how many there was room.
     #[inline]
-    fn fill(&mut self, wanted: usize, items: &mut impl Iterator<Item = T>) -> usize {
-        struct Count<'a, T>(&'a mut ProducerState<T>, usize);
-        impl<T> Drop for Count<'_, T> {
+    fn fill(&mut self, items: &mut impl Iterator<Item = T>) -> (usize, usize) {
+        /// Counts what is written, also if the iterator panics.
+        struct Count<'a>(&'a mut usize, usize);
+        impl Drop for Count<'_> {
             fn drop(&mut self) {
-                self.0.writing.at += self.1;
+                *self.0 = self.0.wrapping_add(self.1 * STEP);
             }
         }
-        let (cells, at) = (self.cells, self.writing.at);
-        let mut written = Count(self, 0);
-        while written.1 < wanted {
+        let room = distance(self.tail, self.full_at);
+        let slots = self.shared.slots_from(self.tail);
+        let wanted = room.min(slots.len());
+        let mut written = Count(&mut self.tail, 0);
+        for slot in &slots[..wanted] {
             let Some(item) = items.next() else { break };
-            // SAFETY: I2, the caller saw room for all of them: the slots are the producer's and empty.
-            unsafe { cells.slot(at + written.1).write(item) };
+            // SAFETY: I2, all of them lie before `released + capacity`: the slot is the producer's and empty.
+            unsafe { slot.write(item) };
             written.1 += 1;
         }
-        written.1
+        (written.1, wanted)
     }
 }
 
@@ -288,12 +294,11 @@ impl<T> fmt::Debug for Producer<T> {
 pub struct Consumer<T>(CachePadded<ConsumerState<T>>);
 
 struct ConsumerState<T> {
-    reading: Reading,
-    /// The word up to which slots were given back.
-    released: usize,
-    cells: Cells<T>,
-    cursors: Arc<Cursors>,
     shared: Arc<Shared<T>>,
+    cursors: Arc<Cursors>,
+    head: usize,
+    released: usize,
+    tail_seen: usize,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -319,9 +324,10 @@ impl<T> Consumer<T> {
             }
         }
         let batch = Release(self);
-        let mut count = 0;
-        while count < limit && batch.0.has_published() {
-            count += batch.0.0.empty(limit - count, &mut each);
+        let count = batch.0.available(limit);
+        let mut left = count;
+        while left > 0 {
+            left -= batch.0.0.empty(left, &mut each);
         }
         count
     }
@@ -332,17 +338,17 @@ impl<T> Consumer<T> {
     pub(crate) fn take(&mut self) -> T {
         assert!(self.has_published(), "a take from an empty ring");
         let this = &mut *self.0;
-        let at = this.reading.at;
-        this.reading.at += 1;
-        // SAFETY: I1 and I2, the header counts this cell: the slot is the consumer's and holds a value, and
-        // `at` has moved past it, so it is taken once.
-        unsafe { this.cells.slot(at).take() }
+        let word = this.head;
+        this.head = word.wrapping_add(STEP);
+        // SAFETY: I1 and I2, `available` saw `head < published`: the slot is the consumer's and holds a
+        // value, and `head` has moved past it, so it is taken once.
+        unsafe { this.shared.slot(word).take() }
     }
 
     /// The position of the next item, as a word.
     #[inline]
     pub(crate) fn position(&self) -> usize {
-        self.0.reading.word()
+        self.0.head
     }
 
     /// The position of the oldest item whose slot has not been given back, as a word.
@@ -354,38 +360,35 @@ impl<T> Consumer<T> {
     /// Gives back the slots of everything taken so far. Whether there were any.
     #[inline]
     pub(crate) fn release(&mut self) -> bool {
-        let head = self.0.reading.word();
-        let is_due = self.0.released != head;
+        let is_due = self.0.released != self.0.head;
         if is_due {
-            self.0.released = head;
+            self.0.released = self.0.head;
             // ORDERING: Release. The values are out before the producer may write over them.
-            // Pairs with: `ProducerState::make_room` (Acquire). Model: loom-tests/tests/spsc.rs::lap.
-            self.0.cursors.head.store(head, Release);
+            // Pairs with: `Producer::has_room` (Acquire). Model: loom-tests/tests/spsc.rs::wrap.
+            self.0.cursors.head.store(self.0.head, Release);
         }
         is_due
     }
 
-    /// How many items can be taken without another look at what was published, up to `limit`; looks if there are
-    /// none. The producer can only make it more.
+    /// How many items can be taken now, up to `limit`; the producer can only make it more. Looks at its
+    /// tail only where what was seen last is not enough.
     #[inline]
     pub(crate) fn available(&mut self, limit: usize) -> usize {
-        if self.has_published() {
-            (self.0.reading.end - self.0.reading.at).min(limit)
-        } else {
-            0
+        let this = &mut *self.0;
+        let seen = distance(this.head, this.tail_seen);
+        if seen >= limit {
+            return limit;
         }
-    }
-
-    /// [`Consumer::has_published`] for those who only look.
-    pub(crate) fn has_more(&self) -> bool {
-        self.0.reading.has_more(self.0.cells)
+        // ORDERING: Acquire. Sees the slots behind the published tail.
+        // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+        this.tail_seen = this.cursors.tail.load(Acquire) & !LEFT;
+        distance(this.head, this.tail_seen).min(limit)
     }
 
     /// Whether there is something to take.
     #[inline]
     pub(crate) fn has_published(&mut self) -> bool {
-        let this = &mut *self.0;
-        this.reading.at != this.reading.end || this.reading.refresh(this.cells)
+        self.0.head != self.0.tail_seen || self.available(1) > 0
     }
 
     /// Exactly how many items the ring takes.
@@ -394,17 +397,16 @@ impl<T> Consumer<T> {
         self.0.cursors.capacity()
     }
 
-    /// Items in the ring at some moment during the call; the producer can only make it more. The last of them may be
-    /// those of a push that has not returned, which cannot be popped yet.
+    /// Items in the ring at some moment during the call; the producer can only make it more.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.cursors.len()
     }
 
-    /// Whether nothing can be popped; the producer may push right after.
+    /// Whether [`Consumer::len`] is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.has_more()
+        self.len() == 0
     }
 
     /// Whether the producer is gone and everything it pushed has been popped. Never true again false.
@@ -419,23 +421,24 @@ impl<T> Consumer<T> {
 }
 
 impl<T> ConsumerState<T> {
-    /// Takes up to `limit` of the items that are known to be published, and says how many.
+    /// Takes the items that lie one behind the other out of slots that hold at least `limit`, and says how many.
     #[inline]
     fn empty(&mut self, limit: usize, each: &mut impl FnMut(T)) -> usize {
-        struct Count<'a, T>(&'a mut ConsumerState<T>, usize);
-        impl<T> Drop for Count<'_, T> {
+        /// Counts what is taken, also if `each` panics.
+        struct Count<'a>(&'a mut usize, usize);
+        impl Drop for Count<'_> {
             fn drop(&mut self) {
-                self.0.reading.at += self.1;
+                *self.0 = self.0.wrapping_add(self.1 * STEP);
             }
         }
-        let known = limit.min(self.reading.end - self.reading.at);
-        let (cells, at) = (self.cells, self.reading.at);
-        let mut taken = Count(self, 0);
-        for cell in at..at + known {
+        let slots = self.shared.slots_from(self.head);
+        let wanted = limit.min(slots.len());
+        let mut taken = Count(&mut self.head, 0);
+        for slot in &slots[..wanted] {
             taken.1 += 1;
-            // SAFETY: I1 and I2, the header counts these cells: the slots are the consumer's and hold values, and
-            // each is counted before it is taken, so it is taken once.
-            each(unsafe { cells.slot(cell).take() });
+            // SAFETY: I1 and I2, the caller saw so many before `published`: the slot is the consumer's and holds a value,
+            // and is counted before it is taken, so it is taken once.
+            each(unsafe { slot.take() });
         }
         taken.1
     }
@@ -443,19 +446,10 @@ impl<T> ConsumerState<T> {
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        let this = &mut *self.0;
-        let left = this.reading.word() | LEFT;
-        let mut place = this
-            .shared
-            .left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        swap(&mut *place, &mut this.reading);
-        drop(place);
         // ORDERING: Release. The values taken are out, and nothing more will be.
-        // Pairs with: `Producer::is_abandoned` and `ProducerState::make_room` (Acquire).
+        // Pairs with: `Producer::is_abandoned` and `Producer::has_room` (Acquire).
         // Model: loom-tests/tests/spsc.rs::abandon.
-        this.cursors.head.store(left, Release);
+        self.0.cursors.head.store(self.0.head | LEFT, Release);
     }
 }
 

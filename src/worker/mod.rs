@@ -18,7 +18,7 @@ use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::{Core, Phase};
 use crate::lot::{DORMANT, ENDED, LONG_POLL, Nap};
-use crate::sync::{IS_MODEL, spin_hint, yield_thread};
+use crate::sync::{IS_MODEL, spin_hint};
 use duty::Poll;
 use floor::{DISMISSED, Floor};
 use station::{Kind, Station};
@@ -479,9 +479,6 @@ impl<'env, 'own> Worker<'env, 'own> {
         if called {
             // There is work somewhere, though others may be quicker: worth a hot window.
             self.guard(|idle| idle.reset());
-        } else {
-            // A job may be counted a moment before it can be taken: its producer gets the core, if it wants it.
-            yield_thread();
         }
     }
 

@@ -69,7 +69,7 @@ fn assemble(
 fn claim_given_back() {
     model(
         "station::claim_given_back",
-        2000,
+        1500,
         &["by home", "by helper"],
         |scene| {
             let state = Plot::new();

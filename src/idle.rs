@@ -13,7 +13,8 @@ use crate::sync::{IS_MODEL, spin_hint, yield_thread};
 /// The next thing to do while there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Execute this many spin hints (about 9 ns each), then look again.
+    /// Execute this many spin hints (about 9 ns each), then look again. A worker glances at its inputs after each of
+    /// them, and goes to work at once if something came.
     Spin(u32),
     /// Offer the core to other threads (about 0.2 µs if there are none), then look again.
     Yield,
@@ -149,7 +150,7 @@ struct Backoff {
 impl Backoff {
     /// Hints a round: 2 × 9 ns is much less than a cache line's trip to another core and back (120 ns).
     const HINTS: u32 = 2;
-    /// Rounds before yielding: about 10 µs, several times what a preempted neighbour's yield takes.
+    /// Rounds before yielding: about 20 µs with the looks between them, several times what a preempted neighbour's yield takes.
     const ROUNDS: u32 = if IS_MODEL { 0 } else { 512 };
     /// Rounds before yielding when others want the core: one trip of a cache line and back.
     const ROUNDS_CROWDED: u32 = if IS_MODEL { 0 } else { 4 };

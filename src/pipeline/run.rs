@@ -308,10 +308,10 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
         } = self;
         let is_finished = guard.executor.lifecycle.is_finished();
         let mut taken = 0;
-        let limit = pace.limit(false);
-        let begun = pace.begin(rx.fill(limit));
+        let count = rx.fill(pace.limit(false));
+        let begun = pace.begin(count);
         let went_well = guard.call(|| {
-            while taken < limit {
+            while taken < count {
                 let Some(result) = rx.try_take() else { break };
                 taken += 1;
                 if !*failed {

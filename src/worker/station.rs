@@ -207,10 +207,11 @@ impl<'env> Station<'env> {
     /// Whether workers elsewhere may poll it, too.
     #[inline]
     pub(super) fn is_shared(&self) -> bool {
-        self.past.sharer.load(Relaxed) != NOBODY
+        self.sharer().is_some()
     }
 
     /// Who saw to that.
+    #[inline]
     pub(super) fn sharer(&self) -> Option<usize> {
         Some(self.past.sharer.load(Relaxed)).filter(|&sharer| sharer != NOBODY)
     }

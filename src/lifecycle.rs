@@ -22,7 +22,7 @@ use std::sync::{Arc as StdArc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 
-use crate::event::{Event, light_fence};
+use crate::event::{Event, heavy_fence, light_fence};
 use crate::lot::Lot;
 use crate::sync::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Relaxed, Release};
 
@@ -56,6 +56,8 @@ impl Phase {
 /// What everybody who takes part in an executor shares, whatever its types: the phase, and whom to wake.
 pub(crate) struct Core {
     phase: CachePadded<AtomicUsize>,
+    /// Whether the only dispatcher is inside a push; its alone, where there is one.
+    inside: CachePadded<AtomicUsize>,
     /// The executor's workers, once there are any.
     lot: OnceLock<StdArc<Lot>>,
     /// Dispatchers that wait for room.
@@ -70,6 +72,7 @@ impl Core {
     pub(crate) fn new() -> StdArc<Self> {
         StdArc::new(Self {
             phase: CachePadded::new(AtomicUsize::new(0)),
+            inside: CachePadded::new(AtomicUsize::new(0)),
             lot: OnceLock::new(),
             mouth: CachePadded::new(Event::new()),
             exit: CachePadded::new(Event::new()),
@@ -94,6 +97,31 @@ impl Core {
         }
     }
 
+    /// The only dispatcher begins to push, and is done when what this gives is dropped. `None`: no job is taken any
+    /// more.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
+        // Relaxed: the fence puts this before the look at the phase.
+        self.inside.store(1, Relaxed);
+        light_fence();
+        let inside = Inside(self);
+        (self.phase() == Phase::Open).then_some(inside)
+    }
+
+    /// Whether the only dispatcher is seen inside a push. While it is, the end cannot be; it tells when it is out.
+    pub(crate) fn has_inside(&self) -> bool {
+        // ORDERING: Acquire. Who sees it out sees what it pushed.
+        // Pairs with: `Inside::drop` (Release). Model: loom-tests/tests/lifecycle.rs::close_against_push.
+        self.inside.load(Acquire) != 0
+    }
+
+    /// Whether the only dispatcher will never push again. To be asked by who has seen that the phase is not open.
+    pub(crate) fn is_left(&self) -> bool {
+        // Either the dispatcher's look at the phase comes after this, or its word is seen below.
+        heavy_fence();
+        !self.has_inside()
+    }
+
     /// The executor's workers, once there are any.
     pub(crate) fn lot(&self) -> Option<&StdArc<Lot>> {
         self.lot.get()
@@ -112,6 +140,23 @@ impl Core {
     /// Says who the workers are. A phase that was left before is seen by each before it first sleeps.
     pub(crate) fn set_lot(&self, lot: &StdArc<Lot>) {
         let _once = self.lot.set(StdArc::clone(lot));
+    }
+}
+
+/// A push that is under way.
+pub(crate) struct Inside<'a>(&'a Core);
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // ORDERING: Release. The push is there for who sees that it is over.
+        // Pairs with: `Core::has_inside` (Acquire). Model: loom-tests/tests/lifecycle.rs::close_against_push.
+        self.0.inside.store(0, Release);
+        // Who went to sleep because of this push did so before the fence, and had seen the phase.
+        light_fence();
+        if self.0.phase() != Phase::Open {
+            self.0.wake_everybody();
+        }
     }
 }
 

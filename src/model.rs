@@ -21,7 +21,7 @@ use std::sync::Arc as StdArc;
 use std::time::Instant;
 
 use crate::counters::{Source, StageTally};
-use crate::edge::{self, Call, Crew, InputPeek, OutputPeek, To};
+use crate::edge::{self, Call, Crew, InputPeek, Mouth, OutputPeek, To};
 use crate::hooks::Hooks;
 use crate::lot::{Flags, HOLDS, Neighbour, Neighbours};
 use crate::pipeline::builder::Many;
@@ -247,7 +247,7 @@ impl<T: Send + 'static> Rx<T> {
     }
 
     /// Closes the ring if the executor is closed.
-    pub fn close_mouth<E>(&self, executor: &Executor<E>) {
+    pub fn close_mouth<E>(&mut self, executor: &Executor<E>) {
         self.0.close_mouth(executor.0.core.phase());
     }
 
@@ -274,6 +274,12 @@ impl<T: Send + 'static> Tx<T> {
 
     pub fn mpmc(producer: mpmc::Producer<T>) -> Self {
         Self(edge::Tx::new(To::Mpmc(producer)))
+    }
+
+    /// The end of the only dispatcher.
+    pub fn mouth<E>(producer: spsc::Producer<T>, executor: &Executor<E>) -> Self {
+        let mouth = Mouth::new(producer, &executor.0.core);
+        Self(edge::Tx::new(To::Mouth(mouth)))
     }
 
     /// The end in front of a fork, of one for each branch.
@@ -636,6 +642,12 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                         .map(|_| edge::Tx::to_window(placer.clone()))
                         .collect(),
                 );
+                rxs.push(vec![rx]);
+            } else if edge == 0 && consumers == 1 {
+                let (tx, rx) = spsc::ring_at(capacity, self.start)?;
+                let mut rx = edge::Rx::spsc(rx);
+                rx.set_mouth(core);
+                txs.push(vec![edge::Tx::new(To::Mouth(Mouth::new(tx, core)))]);
                 rxs.push(vec![rx]);
             } else if edge > 0 && producers == 1 && consumers == 1 {
                 let (tx, rx) = spsc::ring_at(capacity, self.start)?;

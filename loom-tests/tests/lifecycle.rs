@@ -8,7 +8,8 @@ use std::sync::Arc;
 use loom::sync::Arc as LoomArc;
 use loom::thread::yield_now;
 use ringmill::model::{Assembly, Executor, Rx, Shape, StepFn, Tally, Tx, set_error};
-use ringmill::ring::mpmc::{Consumer, ring_at};
+use ringmill::ring::mpmc::ring_at;
+use ringmill::ring::spsc;
 use ringmill::{Fault, TryReceiveError};
 use ringmill_loom_tests::{Plot, model, ring_model};
 
@@ -255,8 +256,7 @@ fn counters_add_up() {
 }
 
 /// What the mouth's consumer does until the end: how many jobs it took.
-fn consume(rx: Consumer<usize>, executor: &Executor<()>) -> usize {
-    let mut rx = Rx::mpmc(rx);
+fn consume(mut rx: Rx<usize>, executor: &Executor<()>) -> usize {
     rx.calls_mouth(executor);
     let mut taken = 0;
     loop {
@@ -294,7 +294,7 @@ fn close_against_dispatch() {
                     .count()
             });
             let consuming = executor.clone();
-            let consumer = scene.spawn(move |_| consume(rx, &consuming));
+            let consumer = scene.spawn(move |_| consume(Rx::mpmc(rx), &consuming));
             scene.enter();
             handle.close();
             let accepted = dispatching.join().unwrap();
@@ -302,6 +302,30 @@ fn close_against_dispatch() {
             scene.saw(format!("accepted {accepted}"));
         },
     );
+}
+
+/// The same where the ring cannot refuse a push: its consumer closes it when the dispatcher is seen out.
+#[test]
+fn close_against_push() {
+    let witnesses = ["accepted 0", "accepted 1", "accepted 2"];
+    ring_model("lifecycle::close_against_push", 5000, &witnesses, |scene| {
+        let executor = Executor::new(1);
+        let (tx, rx) = spsc::ring_at(2, scene.start).unwrap();
+        let mut dispatcher = Tx::mouth(tx, &executor).dispatcher(&executor);
+        let handle = executor.handle();
+        let dispatching = scene.spawn(move |_| {
+            (1..=2)
+                .filter(|&job| dispatcher.try_dispatch(job).is_ok())
+                .count()
+        });
+        let consuming = executor.clone();
+        let consumer = scene.spawn(move |_| consume(Rx::spsc(rx), &consuming));
+        scene.enter();
+        handle.close();
+        let accepted = dispatching.join().unwrap();
+        assert_eq!(consumer.join().unwrap(), accepted);
+        scene.saw(format!("accepted {accepted}"));
+    });
 }
 
 /// The last dispatcher to go closes, after all that the others did.
@@ -337,7 +361,7 @@ fn last_dispatcher_closes() {
             for dispatcher in dispatchers {
                 dispatcher.join().unwrap();
             }
-            assert_eq!(consume(rx, &executor), 2);
+            assert_eq!(consume(Rx::mpmc(rx), &executor), 2);
         },
     );
 }

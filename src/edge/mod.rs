@@ -3,6 +3,7 @@
 
 mod all;
 mod crew;
+mod mouth;
 mod peek;
 mod rx;
 mod tx;
@@ -10,6 +11,7 @@ mod tx;
 use std::sync::Arc;
 
 pub(crate) use crew::Crew;
+pub(crate) use mouth::Mouth;
 pub(crate) use peek::{InputPeek, OutputPeek};
 pub(crate) use rx::Rx;
 pub(crate) use tx::{Place, Route, To, Tx};

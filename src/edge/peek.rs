@@ -53,6 +53,23 @@ impl OutputPeek for SpscPeek {
     }
 }
 
+/// The ring behind the only dispatcher.
+struct MouthInput {
+    cursors: Arc<Cursors>,
+    core: StdArc<Core>,
+}
+
+impl InputPeek for MouthInput {
+    fn backlog(&self) -> usize {
+        self.cursors.len()
+    }
+    fn is_at_end(&self) -> bool {
+        // Who is inside tells when it is out.
+        let is_closing = self.core.phase() != Phase::Open && !self.core.has_inside();
+        is_closing && !self.cursors.is_closed() || self.cursors.is_ended()
+    }
+}
+
 struct MpmcInput<T> {
     consumer: mpmc::Consumer<T>,
     gate: Option<Arc<Cursors>>,
@@ -172,7 +189,13 @@ impl<T: Send> Rx<T> {
         T: 'env,
     {
         match &self.from {
-            From::Spsc(consumer) => StdArc::new(SpscPeek(Arc::clone(consumer.cursors()))),
+            From::Spsc(consumer) => {
+                let cursors = Arc::clone(consumer.cursors());
+                match self.mouth.clone() {
+                    Some(core) => StdArc::new(MouthInput { cursors, core }),
+                    None => StdArc::new(SpscPeek(cursors)),
+                }
+            }
             From::Mpmc(hand) => StdArc::new(MpmcInput {
                 consumer: hand.consumer().clone(),
                 gate: self.gate.clone(),
@@ -190,6 +213,7 @@ impl<'env, T: Send + 'env> Tx<'env, T> {
     pub(crate) fn peek(&self) -> StdArc<dyn OutputPeek + 'env> {
         match &self.to {
             To::Spsc(producer) => StdArc::new(SpscPeek(Arc::clone(producer.cursors()))),
+            To::Mouth(mouth) => StdArc::new(SpscPeek(Arc::clone(mouth.producer.cursors()))),
             To::Mpmc(producer) => StdArc::new(MpmcOutput(producer.clone())),
             To::Window { placer, .. } => StdArc::new(WindowOutput(placer.peek())),
             To::All(all) => StdArc::new(all.peek()),

@@ -332,14 +332,24 @@ impl<T> Rx<T> {
         }
     }
 
-    /// Closes the mouth's ring once the executor is closed: the mark after which no dispatch gets in.
-    pub(crate) fn close_mouth(&self, phase: Phase) {
-        if phase != Phase::Open
-            && self.mouth.is_some()
-            && let From::Mpmc(hand) = &self.from
-        {
-            hand.consumer().close();
+    /// Closes the mouth's ring once the executor is closed: the mark after which no dispatch gets in. One that is
+    /// under way is waited for by asking again.
+    #[inline]
+    pub(crate) fn close_mouth(&mut self, phase: Phase) {
+        if phase != Phase::Open {
+            self.close_mouth_once();
         }
+    }
+
+    #[cold]
+    fn close_mouth_once(&mut self) {
+        let Some(core) = &self.mouth else { return };
+        match &mut self.from {
+            From::Mpmc(hand) => drop(hand.consumer().close()),
+            From::Spsc(consumer) if core.is_left() => consumer.close(),
+            From::Spsc(_) | From::Window(_) | From::Lanes { .. } => return,
+        }
+        self.mouth = None;
     }
 
     /// Whether nothing is left and nothing will come. Never true again false.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc as StdArc;
 
 use super::all::All;
-use super::{Call, Crew};
+use super::{Call, Crew, Mouth};
 use crate::error::{Closed, PushError};
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};
@@ -41,6 +41,8 @@ pub struct Tx<'env, T> {
 pub(crate) enum To<'env, T> {
     Spsc(spsc::Producer<T>),
     Mpmc(mpmc::Producer<T>),
+    /// The only dispatcher's.
+    Mouth(Mouth<T>),
     /// One behind: a result is placed when it is known whether another follows it.
     Window {
         placer: window::Placer<T>,
@@ -168,6 +170,8 @@ impl<'env, T> Tx<'env, T> {
                 Ok(())
             }
             To::All(all) => all.try_send(item),
+            // Dispatchers do not send.
+            To::Mouth(_) => Err(item),
             To::Nowhere => {
                 drop(item);
                 Ok(())
@@ -194,7 +198,7 @@ impl<'env, T> Tx<'env, T> {
     pub(crate) fn has_room(&mut self) -> bool {
         match &mut self.to {
             To::Spsc(producer) => producer.has_room(),
-            To::Mpmc(_) | To::All(_) => self.has_room_otherwise(),
+            To::Mpmc(_) | To::Mouth(_) | To::All(_) => self.has_room_otherwise(),
             // The ticket is taken only with room; a lane is known only with the result.
             To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
         }
@@ -204,6 +208,7 @@ impl<'env, T> Tx<'env, T> {
     fn has_room_otherwise(&mut self) -> bool {
         match &mut self.to {
             To::Mpmc(producer) => producer.has_room(),
+            To::Mouth(mouth) => mouth.has_room(),
             To::All(all) => all.has_room(),
             _ => self.has_room(),
         }
@@ -271,7 +276,8 @@ impl<'env, T> Tx<'env, T> {
             To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
             To::All(all) => all.publish(),
-            To::Nowhere => {}
+            // What is dispatched is visible.
+            To::Mouth(_) | To::Nowhere => {}
         }
     }
 
@@ -294,7 +300,8 @@ impl<'env, T> Tx<'env, T> {
             To::Window { placer, .. } => placer.close(),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::close),
             // Those are closed one by one, each when its own last producer leaves.
-            To::All(_) | To::Nowhere => {}
+            // And a mouth by who takes from it.
+            To::All(_) | To::Mouth(_) | To::Nowhere => {}
         }
         self.call.ended();
     }
@@ -303,6 +310,12 @@ impl<'env, T> Tx<'env, T> {
     #[inline]
     pub(crate) fn dispatch(&mut self, item: T) -> Result<(), PushError<T>> {
         match &mut self.to {
+            To::Mouth(mouth) => {
+                mouth.try_push(item)?;
+                let cursors = mouth.producer.cursors();
+                self.call.published(|| cursors.len());
+                Ok(())
+            }
             To::Mpmc(producer) => {
                 producer.try_push(item)?;
                 self.call.published(|| producer.len());
@@ -320,8 +333,28 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
+    /// Dispatches what `items` gives until there is no room or it ends, taking no more than fits; returns how many
+    /// went in. `None`: this end has to see an item before it knows whether there is room.
+    pub(crate) fn dispatch_each(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+    ) -> Option<Result<usize, Closed<()>>> {
+        let To::Mouth(mouth) = &mut self.to else {
+            return None;
+        };
+        let pushed = mouth.push_batch(items);
+        if pushed.as_ref().is_ok_and(|&count| count > 0) {
+            let cursors = mouth.producer.cursors();
+            self.call.published(|| cursors.len());
+        }
+        Some(pushed)
+    }
+
     /// Dispatches from the front of `items` until one does not fit; returns how many went in.
     pub(crate) fn dispatch_batch(&mut self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
+        if let Some(pushed) = self.dispatch_each(std::iter::from_fn(|| items.pop_front())) {
+            return pushed;
+        }
         if let To::Mpmc(producer) = &mut self.to {
             let count = producer.push_batch(items)?;
             if count > 0 {
@@ -369,6 +402,7 @@ impl<'env, T> Tx<'env, T> {
     pub(crate) fn may_dispatch(&self) -> bool {
         match &self.to {
             To::Mpmc(producer) => producer.has_room(),
+            To::Mouth(mouth) => mouth.has_room(),
             To::Lanes { lanes, .. } => lanes[self.full_lane].may_dispatch(),
             To::Spsc(_) | To::Window { .. } | To::All(_) | To::Nowhere => false,
         }
@@ -389,7 +423,7 @@ impl<T> Clone for Tx<'_, T> {
                 ticket: 0,
                 pending: None,
             },
-            To::Spsc(_) | To::All(_) | To::Nowhere => To::Nowhere,
+            To::Spsc(_) | To::Mouth(_) | To::All(_) | To::Nowhere => To::Nowhere,
         };
         Self {
             crew: self.crew.clone(),

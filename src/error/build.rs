@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::RingError;
+use crate::overflow::Overflow;
 
 /// Why a core cannot be pinned to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,12 @@ pub enum BuildError {
     OrderedDropsOldest {
         /// The stage.
         stage: String,
+    },
+    /// `overflow` in a branch: what becomes of a job without room is decided where jobs come in, before the first
+    /// stage of all.
+    OverflowInBranch {
+        /// What was said.
+        overflow: Overflow,
     },
     /// `up_to` fewer instances than there are at least.
     Limits {
@@ -162,6 +169,10 @@ impl fmt::Display for BuildError {
                     "stage {stage:?} is both keyed and ordered; it can be one of them"
                 )
             }
+            Self::OverflowInBranch { overflow } => write!(
+                f,
+                "overflow {overflow:?} is said in a branch: jobs come in before the first stage, say it there"
+            ),
             Self::OrderedDropsOldest { stage } => write!(
                 f,
                 "stage {stage:?} is ordered and the first, so the oldest job before it cannot be dropped; drop \

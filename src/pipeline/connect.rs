@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::builder::Link;
 use super::relay;
 use crate::counters::Tally;
-use crate::edge::{Route, Rx, To, Tx};
+use crate::edge::{Mouth, Route, Rx, To, Tx};
 use crate::error::{BuildError, RingError};
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -209,9 +209,18 @@ fn rings<'env, X: Send + 'env>(
     } = wanted;
     let stage = stage.as_ref();
     let is_mouth = producers.is_none();
-    let is_single = producers == Some(1);
+    let is_single = producers.unwrap_or(1) == 1 && !(is_mouth && plan.config.shares_mouth);
     let producers = producers.unwrap_or(1);
     let core = Arc::clone(&plan.executor.core);
+    let single = |plan: &mut _| {
+        let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
+        let mut rx = Rx::spsc(rx);
+        if !is_mouth {
+            return (Tx::new(To::Spsc(tx)), rx);
+        }
+        rx.set_mouth(&core);
+        (Tx::new(To::Mouth(Mouth::new(tx, &core))), rx)
+    };
     let shared = |plan: &mut _, consumers| {
         let (tx, rx) = ring_or(plan, stage, capacity, mpmc::ring);
         let rx = (0..consumers).map(|_| {
@@ -228,9 +237,9 @@ fn rings<'env, X: Send + 'env>(
         let mut rxs = Vec::new();
         for _ in 0..consumers {
             if is_single {
-                let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
-                lanes.push(Tx::new(To::Spsc(tx)));
-                rxs.push(Rx::spsc(rx));
+                let (tx, rx) = single(plan);
+                lanes.push(tx);
+                rxs.push(rx);
             } else {
                 let (tx, mut rx) = shared(plan, 1);
                 lanes.push(tx);
@@ -243,8 +252,8 @@ fn rings<'env, X: Send + 'env>(
         return (txs, rxs);
     }
     if is_single && consumers == 1 {
-        let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
-        return (vec![Tx::new(To::Spsc(tx))], vec![Rx::spsc(rx)]);
+        let (tx, rx) = single(plan);
+        return (vec![tx], vec![rx]);
     }
     if is_merged {
         let lanes = (0..producers).map(|_| {

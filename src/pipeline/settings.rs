@@ -13,6 +13,45 @@ use crate::overflow::Overflow;
 use crate::policy::Policy;
 use crate::stage::Context;
 
+/// What is to be said before the first stage, since it decides the kind of the ring in front of it.
+impl<'env, J, E, P, D, R> Builder<'env, J, E, P, D, R>
+where
+    J: Send + 'env,
+    E: Send + Sync + 'static,
+    P: Policy<E>,
+{
+    /// What dispatching does where there is no room: wait, where nothing is said. What is dropped is counted
+    /// ([`StageCounters::overflowed`](crate::StageCounters)), and handed to the hook that
+    /// [`Dispatcher::on_drop`](crate::Dispatcher::on_drop) sets. `run` always waits: its jobs are at hand.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        if self.last.producers.is_some() {
+            self.plan.refuse(BuildError::OverflowInBranch { overflow });
+        }
+        self.plan.config.overflow = overflow;
+        self.plan.config.shares_mouth |= overflow == Overflow::DropOldest; // It takes, too.
+        self
+    }
+
+    /// Dispatchers can be cloned. The executor closes when one of them says `done`, or the last is gone.
+    pub fn many_dispatchers(self) -> Builder<'env, J, E, P, Many, R> {
+        let Self {
+            mut plan,
+            mouth,
+            capacity,
+            last,
+            ..
+        } = self;
+        plan.config.shares_mouth = true;
+        Builder {
+            plan,
+            mouth,
+            capacity,
+            last,
+            types: PhantomData,
+        }
+    }
+}
+
 impl<'env, J, E, P, D, R, L> Builder<'env, J, E, P, D, R, L>
 where
     J: Send + 'env,
@@ -65,14 +104,6 @@ where
         self
     }
 
-    /// What dispatching does where there is no room: wait, where nothing is said. What is dropped is counted
-    /// ([`StageCounters::overflowed`](crate::StageCounters)), and handed to the hook that
-    /// [`Dispatcher::on_drop`](crate::Dispatcher::on_drop) sets. `run` always waits: its jobs are at hand.
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.plan.config.overflow = overflow;
-        self
-    }
-
     /// The stack of each thread, in bytes; the system's default where nothing is said.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.plan.config.stack_size = Some(bytes);
@@ -120,24 +151,6 @@ where
     pub fn on_fault(mut self, hook: impl Fn(&Fault<E>) + Send + Sync + 'static) -> Self {
         self.plan.hooks.fault = Some(Arc::new(hook));
         self
-    }
-
-    /// Dispatchers can be cloned. The executor closes when one of them says `done`, or the last is gone.
-    pub fn many_dispatchers(self) -> Builder<'env, J, E, P, Many, R, L> {
-        let Self {
-            plan,
-            mouth,
-            capacity,
-            last,
-            ..
-        } = self;
-        Builder {
-            plan,
-            mouth,
-            capacity,
-            last,
-            types: PhantomData,
-        }
     }
 
     /// Receivers can be cloned; each result goes to one of them.

@@ -110,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) idle: Idle,
     pub(crate) timing: Timing,
     pub(crate) overflow: Overflow,
+    /// Whether anybody but one dispatcher and one instance takes part in the first ring.
+    pub(crate) shares_mouth: bool,
     /// What that has dropped.
     pub(crate) spill: Arc<Spill>,
     pub(crate) deadline: Option<Duration>,
@@ -159,6 +161,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 idle: Idle::default(),
                 timing: Timing::new(),
                 overflow: Overflow::default(),
+                shares_mouth: false,
                 spill: Arc::default(),
                 deadline: None,
                 stack_size: None,

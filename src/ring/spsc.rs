@@ -391,6 +391,13 @@ impl<T> Consumer<T> {
         self.0.head != self.0.tail_seen || self.available(1) > 0
     }
 
+    /// Closes the ring in the place of a producer that is known to push no more.
+    pub(crate) fn close(&mut self) {
+        // ORDERING: Release. Who sees the end sees what let the consumer say so.
+        // Pairs with: `Cursors::is_ended` (Acquire). Model: loom-tests/tests/lifecycle.rs::close_against_push.
+        self.0.cursors.tail.fetch_or(LEFT, Release);
+    }
+
     /// Exactly how many items the ring takes.
     #[must_use]
     pub fn capacity(&self) -> usize {

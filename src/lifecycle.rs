@@ -149,7 +149,8 @@ pub(crate) struct Inside<'a>(&'a Core);
 impl Drop for Inside<'_> {
     #[inline]
     fn drop(&mut self) {
-        // ORDERING: Release. The push is there for who sees that it is over.
+        // ORDERING: Release. The push is there for who sees that it is over. (Models keep a thread's stores in order, so
+        // they would not miss it.)
         // Pairs with: `Core::has_inside` (Acquire). Model: loom-tests/tests/lifecycle.rs::close_against_push.
         self.0.inside.store(0, Release);
         // Who went to sleep because of this push did so before the fence, and had seen the phase.

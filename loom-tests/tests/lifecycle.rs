@@ -318,12 +318,13 @@ fn close_against_push() {
                 .filter(|&job| dispatcher.try_dispatch(job).is_ok())
                 .count()
         });
+        let closing = scene.spawn(move |_| handle.close());
         let consuming = executor.clone();
         let consumer = scene.spawn(move |_| consume(Rx::spsc(rx), &consuming));
         scene.enter();
-        handle.close();
         let accepted = dispatching.join().unwrap();
         assert_eq!(consumer.join().unwrap(), accepted);
+        closing.join().unwrap();
         scene.saw(format!("accepted {accepted}"));
     });
 }

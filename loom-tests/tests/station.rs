@@ -69,7 +69,7 @@ fn assemble(
 fn claim_given_back() {
     model(
         "station::claim_given_back",
-        1500,
+        400,
         &["by home", "by helper"],
         |scene| {
             let state = Plot::new();

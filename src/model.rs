@@ -463,6 +463,7 @@ impl<F: FnMut() -> usize> Poll for Any<F> {
         Polled {
             jobs,
             is_light: false,
+            is_slow: false,
             word: 0,
         }
     }

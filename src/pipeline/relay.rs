@@ -122,6 +122,7 @@ impl<T, E> Poll for Relay<'_, T, E> {
         Polled {
             jobs,
             is_light: 4 * jobs < BUDGET,
+            is_slow: false,
             word: if self.ended { ENDED } else { holds },
         }
     }

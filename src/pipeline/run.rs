@@ -261,6 +261,7 @@ where
             return Polled {
                 jobs: 1,
                 is_light: false,
+                is_slow: false,
                 word: ENDED,
             };
         }
@@ -292,6 +293,7 @@ where
         Polled {
             jobs: fed + usize::from(is_over || !went_well),
             is_light: pace.is_light(fed),
+            is_slow: false,
             word: 0,
         }
     }
@@ -338,6 +340,7 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
         Polled {
             jobs: taken + usize::from(*ended),
             is_light: pace.is_light(taken),
+            is_slow: false,
             word: if *ended { ENDED } else { 0 },
         }
     }

@@ -318,6 +318,7 @@ impl Poll for Help {
             return Polled {
                 jobs: 1,
                 is_light: false,
+                is_slow: false,
                 word: ENDED,
             };
         }
@@ -331,6 +332,7 @@ impl Poll for Help {
         Polled {
             jobs: usize::from(helped),
             is_light: !helped,
+            is_slow: false,
             word: 0,
         }
     }

@@ -34,6 +34,8 @@ pub struct Polled {
     /// Whether they were so few that looking for them was most of the work: with more to do, the same time
     /// would have done for more of them.
     pub(crate) is_light: bool,
+    /// Whether its jobs are so long that others should be looked at after each.
+    pub(crate) is_slow: bool,
     /// The duty's word from now on, without the claim.
     pub(crate) word: usize,
 }
@@ -637,6 +639,7 @@ where
         Polled {
             jobs,
             is_light: self.pace.is_light(jobs),
+            is_slow: self.pace.is_slow(),
             word: self.word(),
         }
     }

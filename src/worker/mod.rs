@@ -12,7 +12,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::{heavy_fence, light_fence};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
@@ -26,6 +26,14 @@ use trial::{Trial, is_late};
 
 /// Looks at a poll that may turn out long, before a worker that was called goes back to sleep.
 const LOOKS: u32 = 4;
+
+/// How long a worker that was found held up is taken to be so again in its next polls. To find it out anew costs
+/// [`LONG_POLL`], one in fifty of this. No time in a model: there it is found out each time.
+const MOMENT: Duration = if IS_MODEL {
+    Duration::ZERO
+} else {
+    Duration::from_millis(1)
+};
 
 /// Polls in a row with little to do after which an adopted duty goes back: a few hundred µs at least.
 const QUIET: u32 = 4096;
@@ -58,14 +66,35 @@ pub(crate) struct Worker<'env, 'own> {
     helps: bool,
     idle: Box<dyn IdleStrategy>,
     nap: Nap,
-    /// Per worker: the poll it was last seen in and since when; and how many looks are left.
-    seen: Vec<(usize, Instant)>,
+    /// Per worker; and how many looks are left.
+    seen: Vec<Seen>,
     looks: u32,
     trial: Trial,
     /// Whether the polls of this sweep had little or nothing to do, and how many sweeps were like that.
     is_light: bool,
     light: u32,
+    /// Whether the last poll was of jobs that are long.
+    is_slow: bool,
     on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
+}
+
+/// What another worker was seen in.
+#[derive(Clone, Copy)]
+struct Seen {
+    poll: usize,
+    since: Instant,
+    /// When it was last found to be held up.
+    held_up: Option<Instant>,
+}
+
+impl Seen {
+    fn nothing() -> Self {
+        Self {
+            poll: 0,
+            since: Instant::now(),
+            held_up: None,
+        }
+    }
 }
 
 /// A duty that is, or was, at home at a worker.
@@ -119,7 +148,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             .filter(|&&number| floor.stations[number].native == index);
         let mut home = Vec::with_capacity(floor.floating.len()); // `run` allocates nothing.
         home.extend(natives.map(|&number| Resident { number, quiet: 0 }));
-        let seen = vec![(0, Instant::now()); floor.lot.len() + 1]; // And the keeper, who is in no poll.
+        let seen = vec![Seen::nothing(); floor.lot.len() + 1]; // And the keeper, who is in no poll.
         INSIDE.with(|inside| inside.borrow_mut().reserve(1)); // `run` allocates nothing.
         Self {
             index,
@@ -135,6 +164,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             trial: Trial::default(),
             is_light: true,
             light: 0,
+            is_slow: false,
             on_panic,
         }
     }
@@ -193,7 +223,11 @@ impl<'env, 'own> Worker<'env, 'own> {
             let number = self.home[nth].number;
             let station = &self.floor.stations[number];
             if station.home() == self.index && station.is_due(self.floor.core.phase()) {
+                let has_siblings = station.past.has_siblings;
                 jobs += self.poll_resident(nth);
+                if self.is_slow && has_siblings {
+                    break;
+                }
             }
             nth += 1;
         }
@@ -283,6 +317,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             .leave_poll(self.index, polled.as_ref().map_or(0, |polled| polled.jobs));
         let Some(polled) = polled else { return 0 };
         self.is_light &= polled.is_light;
+        self.is_slow = polled.is_slow && polled.jobs > 0;
         if polled.word & ENDED != 0 {
             floor.count_end(&polled);
         } else if polled.word & DORMANT != 0 {
@@ -357,18 +392,23 @@ impl<'env, 'own> Worker<'env, 'own> {
         true
     }
 
-    /// Whether a worker has been inside one poll for long, as far as this worker's looks tell.
+    /// Whether a worker has been inside one poll for long, as far as this worker's looks tell; or is in one, and was a
+    /// moment ago in one that took long.
     fn is_held_up(&mut self, worker: usize) -> bool {
         let poll = self.floor.lot.poll_of(worker);
-        let (seen, since) = self.seen[worker];
         if poll.is_multiple_of(2) {
             return false;
         }
-        if seen == poll {
-            return since.elapsed() >= LONG_POLL;
+        let (now, seen) = (Instant::now(), &mut self.seen[worker]);
+        if seen.poll != poll {
+            (seen.poll, seen.since) = (poll, now);
+            return seen.held_up.is_some_and(|at| now - at < MOMENT);
         }
-        self.seen[worker] = (poll, Instant::now());
-        false
+        let is_long = now - seen.since >= LONG_POLL;
+        if is_long {
+            seen.held_up = Some(now);
+        }
+        is_long
     }
 
     /// Whether a poll that was seen young may yet turn out long.
@@ -382,8 +422,8 @@ impl<'env, 'own> Worker<'env, 'own> {
             let station = &floor.stations[number];
             let home = station.home();
             home != self.index
-                && self.seen[home].0 == floor.lot.poll_of(home)
-                && self.seen[home].1.elapsed() < LONG_POLL
+                && self.seen[home].poll == floor.lot.poll_of(home)
+                && self.seen[home].since.elapsed() < LONG_POLL
                 && station.is_runnable(floor.core.phase())
         })
     }

@@ -54,6 +54,12 @@ impl Pace {
         4 * count < self.stride
     }
 
+    /// Whether jobs take so long that each is a turn of its own.
+    #[inline]
+    pub(crate) fn is_slow(&self) -> bool {
+        self.stride == 1
+    }
+
     /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it. Less than a stride tells
     /// little, and where the longest fits, a look now and then is enough.
     #[inline]

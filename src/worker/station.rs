@@ -41,7 +41,7 @@ pub(super) struct Past {
     /// The worker that saw to it that workers elsewhere may poll it, too, or nobody.
     sharer: AtomicUsize,
     /// Whether other instances take the same jobs: then those of other workers do what sharing would do.
-    has_siblings: bool,
+    pub(super) has_siblings: bool,
 }
 
 impl Past {

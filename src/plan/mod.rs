@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use assignment::Assignment;
 pub(crate) use threads::{Detached, Keep, Spawn, guard, run};
-use threads::{First, Recruits, on_panic, strategy};
+use threads::{First, Recruits, hear_soon, on_panic, strategy};
 pub(crate) use wiring::Wiring;
 use wiring::wires;
 
@@ -413,7 +413,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         for (index, hear) in ready {
             let plan = &mut workers[index];
             // A thread ends without a word if what it had built panics once more as it is dropped.
-            let answer = hear.recv().unwrap_or_else(|_| {
+            let answer = hear_soon(&hear).unwrap_or_else(|_| {
                 let hook = "a worker's thread";
                 let message = format!("{:?} ended before it was ready", plan.name);
                 Err(BuildError::Hook { hook, message })

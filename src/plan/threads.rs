@@ -13,8 +13,7 @@ use crate::affinity;
 use crate::error::{BuildError, Fault, PinError, into_message};
 use crate::executor::Executor;
 use crate::hooks::Hooks;
-use crate::idle::{Idle, IdleStrategy};
-use crate::sync::yield_now;
+use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::worker::duty::Poll;
 use crate::worker::floor::Floor;
 use crate::worker::{Bound, Worker};
@@ -198,7 +197,7 @@ pub(super) fn hear_soon<T>(hear: &Receiver<T>) -> Result<T, RecvError> {
         match hear.try_recv() {
             Ok(heard) => return Ok(heard),
             Err(TryRecvError::Disconnected) => return Err(RecvError),
-            Err(TryRecvError::Empty) => yield_now(),
+            Err(TryRecvError::Empty) => pause(Step::Yield),
         }
     }
     hear.recv()

@@ -14,12 +14,15 @@ const SHORT: Duration = if IS_MODEL {
 };
 /// Jobs in a poll at the most. 64 per publication reach 93–98 % of streaming.
 pub(crate) const BUDGET: usize = 64;
-/// Polls between two looks at the clock where a look would cost more than it tells.
+/// Polls between two looks at the clock once the stride has settled: two looks (16–50 ns each) are much beside a
+/// poll of two jobs of 1 µs.
 const EVERY: u32 = 8;
 
 /// Learns how many jobs fit into [`SHORT`].
 pub(crate) struct Pace {
     stride: usize,
+    /// Whether the last look changed it by less than the double or half.
+    is_settled: bool,
     polls: u32,
 }
 
@@ -27,6 +30,7 @@ impl Pace {
     pub(crate) fn new() -> Self {
         Self {
             stride: 1,
+            is_settled: false,
             polls: 0,
         }
     }
@@ -61,11 +65,11 @@ impl Pace {
     }
 
     /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it. Less than a stride tells
-    /// little, and where the longest fits, a look now and then is enough.
+    /// little, and where the stride has settled, a look now and then is enough.
     #[inline]
     pub(crate) fn begin(&mut self, count: usize) -> Option<Instant> {
         self.polls = self.polls.wrapping_add(1);
-        let is_full = count >= self.stride && self.stride < BUDGET;
+        let is_full = count >= self.stride && !self.is_settled;
         let worth = is_full || self.polls.is_multiple_of(EVERY);
         (worth && count > 0).then(Instant::now)
     }
@@ -81,11 +85,12 @@ impl Pace {
     }
 
     fn learn(&mut self, took: Duration, count: usize) {
-        if took > SHORT {
-            let fit = SHORT.as_nanos() * count as u128 / took.as_nanos();
-            self.stride = usize::try_from(fit).unwrap_or(1).clamp(1, self.stride);
-        } else if count >= self.stride {
-            self.stride = (self.stride * 2).min(BUDGET);
+        if took > SHORT || count >= self.stride {
+            let before = self.stride;
+            let fit = SHORT.as_nanos() * count as u128 / took.as_nanos().max(1);
+            let most = (2 * before).min(BUDGET);
+            self.stride = usize::try_from(fit).unwrap_or(most).clamp(1, most);
+            self.is_settled = before <= 2 * self.stride && (self.stride < 2 * before);
         }
     }
 }
@@ -99,7 +104,7 @@ mod tests {
         let mut pace = Pace::new();
         for expected in [2, 4, 8, 16, 32, 64, 64] {
             let count = pace.stride();
-            pace.learn(Duration::from_nanos(500), count);
+            pace.learn(Duration::from_nanos(10), count);
             assert_eq!(pace.stride(), expected);
         }
         pace.learn(Duration::from_millis(1), 64);
@@ -108,12 +113,26 @@ mod tests {
     }
 
     #[test]
+    fn settles_at_what_fits() {
+        let mut pace = Pace::new();
+        for expected in [1, 2, 2, 2] {
+            assert_eq!(pace.stride(), expected);
+            let count = pace.stride();
+            pace.learn(Duration::from_nanos(740 * count as u64), count);
+        }
+        assert!(pace.is_settled);
+        assert!(pace.begin(2).is_none(), "the first of eight");
+    }
+
+    #[test]
     fn a_poll_of_few_jobs_says_nothing_of_many() {
         let mut pace = Pace {
             stride: 8,
-            polls: 0,
+            ..Pace::new()
         };
-        pace.learn(Duration::from_nanos(100), 3);
+        pace.learn(Duration::from_nanos(1900), 3);
         assert_eq!(pace.stride(), 8);
+        pace.learn(Duration::from_micros(3), 3);
+        assert_eq!(pace.stride(), 2);
     }
 }

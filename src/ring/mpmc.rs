@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 use super::cursor::{Cursors, LEFT, STEP, distance};
 use super::slots::{Slot, allocate, drop_each};
 use crate::error::{Closed, PushError, RingError};
-use crate::sync::{AcqRel, Acquire, Arc, AtomicUsize, Relaxed, Release};
+use crate::sync::{AcqRel, Acquire, Arc, AtomicUsize, IS_MODEL, Relaxed, Release, spin_hint};
 
 /// Makes a ring that takes exactly `capacity` items.
 ///
@@ -202,6 +202,27 @@ impl<T> Drop for Shared<T> {
     }
 }
 
+/// What a claim does that another one came before: waits, longer each time, so that the winner has the lines that it
+/// is about to write for itself.
+#[derive(Default)]
+struct Lost {
+    times: u32,
+}
+
+impl Lost {
+    #[cold]
+    fn again(&mut self, word: &AtomicUsize) -> usize {
+        const MOST: u32 = 5;
+        if !IS_MODEL {
+            for _ in 0..1 << self.times {
+                spin_hint();
+            }
+        }
+        self.times = (self.times + 1).min(MOST);
+        word.load(Relaxed)
+    }
+}
+
 /// A pushing end; clones push into the same ring.
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
@@ -248,6 +269,7 @@ impl<T> Producer<T> {
     #[inline]
     fn claim(&self, limit: usize) -> Result<(usize, usize), Closed<()>> {
         let mut tail = self.cursors.tail.load(Relaxed);
+        let mut lost = Lost::default();
         loop {
             if tail & LEFT != 0 {
                 // ORDERING: Acquire. Who is refused sees what was decided before the ring was closed.
@@ -273,7 +295,7 @@ impl<T> Producer<T> {
                 .compare_exchange_weak(tail, next, Relaxed, Relaxed)
             {
                 Ok(_) => return Ok((tail, count)),
-                Err(now) => tail = now,
+                Err(_) => tail = lost.again(&self.cursors.tail),
             }
         }
     }
@@ -393,6 +415,7 @@ impl<T> Consumer<T> {
     #[inline]
     fn claim(&self, limit: impl Fn(usize) -> usize) -> (usize, usize) {
         let mut head = self.cursors.head.load(Relaxed);
+        let mut lost = Lost::default();
         loop {
             let count = self.shared.full_from(head, limit(head));
             if count == 0 {
@@ -413,7 +436,7 @@ impl<T> Consumer<T> {
                 .compare_exchange_weak(head, next, Release, Relaxed)
             {
                 Ok(_) => return (head, count),
-                Err(now) => head = now,
+                Err(_) => head = lost.again(&self.cursors.head),
             }
         }
     }

@@ -311,3 +311,42 @@ fn inside_a_job_nothing_waits() {
         pipeline.join().unwrap();
     });
 }
+
+#[test]
+fn what_was_accepted_while_another_thread_closed_comes_out() {
+    // Early, late, and in the middle of a push: some of each.
+    let rounds = jobs(400);
+    within(move || {
+        for (round, idle) in (0..rounds).zip([Idle::backoff(), Idle::parking()].iter().cycle()) {
+            let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
+                .capacity(8)
+                .idle(idle.clone())
+                .stage("a", Instances::new(1), |_| map(|x: u64| x))
+                .start()
+                .unwrap();
+            let handle = pipeline.handle();
+            let dispatching = thread::spawn(move || {
+                let mut accepted = 0;
+                loop {
+                    match dispatcher.dispatch(accepted) {
+                        Ok(()) => accepted += 1,
+                        Err(refused) => {
+                            assert_eq!(refused, DispatchError::Closed(accepted));
+                            // It may say so again, and that changes nothing.
+                            assert!(dispatcher.try_dispatch(accepted).is_err());
+                            return (accepted, dispatcher);
+                        }
+                    }
+                }
+            });
+            let receiving = thread::spawn(move || receiver.into_iter().collect::<Vec<_>>());
+            for _ in 0..round % 64 {
+                thread::yield_now();
+            }
+            handle.close();
+            let (accepted, _dispatcher) = dispatching.join().unwrap();
+            assert!(receiving.join().unwrap().into_iter().eq(0..accepted));
+            pipeline.join().unwrap();
+        }
+    });
+}

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, u32, &[&str])] = &[
     // The facade of what a model must see.
     ("sync", 0, &[]),
+    // Words that errors name.
+    ("overflow", 2, &[]),
     // What mechanisms are made of.
     ("error::*", 5, &["error::*"]),
     ("ring::cursor", 5, &["error::*"]),
@@ -31,7 +33,6 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("lifecycle", 20, &["lot"]),
     ("counters", 20, &[]),
     ("scale", 20, &[]),
-    ("overflow", 20, &[]),
     ("placement", 20, &[]),
     ("timing", 20, &[]),
     ("latency", 20, &["timing"]),

@@ -257,3 +257,19 @@ fn f_3_the_oldest_before_an_ordered_stage_has_its_place() {
             .unwrap();
     });
 }
+
+#[test]
+fn overflow_is_said_before_the_first_stage_of_all() {
+    within(|| {
+        let started = Pure::builder::<u64>()
+            .broadcast(|fork| {
+                let quiet = fork.branch(|branch| branch);
+                quiet.branch(|branch| branch.overflow(Overflow::DropOldest))
+            })
+            .start();
+        let Err(BuildError::OverflowInBranch { overflow }) = started else {
+            panic!("it is refused");
+        };
+        assert_eq!(overflow, Overflow::DropOldest);
+    });
+}

@@ -95,6 +95,17 @@ impl Idle {
         Self(Choice::Custom(Arc::new(move || Box::new(make()))))
     }
 
+    /// The same for workers beyond the cores, who only help where a home is held up: if it is up to the library, they
+    /// sleep until they are called, since a yield of theirs takes a core from those at work.
+    pub(crate) fn of_surplus(&self) -> Self {
+        match self.0 {
+            Choice::Backoff { .. } => Self(Choice::Backoff {
+                hot: Duration::ZERO,
+            }),
+            _ => self.clone(),
+        }
+    }
+
     /// A strategy for one thread; `crowded` if the busy threads may be more than the cores.
     pub(crate) fn strategy(&self, crowded: bool) -> Box<dyn IdleStrategy> {
         match &self.0 {

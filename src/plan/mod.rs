@@ -380,6 +380,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             cores: crew.workers.iter().map(|plan| plan.core).collect(),
             idle: config.idle.clone(),
             is_crowded,
+            surplus: crew.homes_range.end..crew.floating,
             stack_size: config.stack_size,
             on_spawn: config.on_spawn.clone(),
         });

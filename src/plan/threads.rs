@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,6 +80,8 @@ pub(super) struct Recruits<'env, E> {
     pub(super) cores: Vec<Option<usize>>,
     pub(super) idle: Idle,
     pub(super) is_crowded: bool,
+    /// Workers that float and are nobody's home: more than there are cores.
+    pub(super) surplus: Range<usize>,
     pub(super) stack_size: Option<usize>,
     pub(super) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
 }
@@ -120,7 +123,13 @@ impl<E: Send + Sync + 'static> Recruits<'_, E> {
                 on_spawn(index);
             }
         })
-        .and_then(|()| strategy(&self.idle, self.is_crowded));
+        .and_then(|()| {
+            let surplus = self
+                .surplus
+                .contains(&index)
+                .then(|| self.idle.of_surplus());
+            strategy(surplus.as_ref().unwrap_or(&self.idle), self.is_crowded)
+        });
         (pinned, idle)
     }
 

@@ -289,6 +289,19 @@ impl<T> Rx<T> {
         Some(self.take(ticket))
     }
 
+    /// [`Rx::try_take`] for who receives: what comes out of an ordered stage ends at the first job that a stop made it
+    /// drop. The results of later ones are dropped, too.
+    #[inline]
+    pub(crate) fn try_receive(&mut self) -> Option<T> {
+        loop {
+            let result = self.try_take()?;
+            match &self.from {
+                From::Window(taker) if taker.has_hole() => drop(result),
+                _ => return Some(result),
+            }
+        }
+    }
+
     /// Gives back the slots of what was taken, and calls who waits for room.
     #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
     #[inline(always)]

@@ -116,6 +116,9 @@ impl<W, K> Instances<W, K> {
     /// Keeps the order of the stage's input through its instances: results come out in the order in which
     /// their jobs came in. `window` is how many jobs may be between the oldest that is not through and the
     /// newest that is begun. Changes nothing for a single instance.
+    ///
+    /// A stop or a failure drops jobs that are not begun. Who receives the results of such a stage gets none of a job
+    /// behind one that was dropped: what came out is all of the first so many jobs.
     #[must_use]
     pub fn ordered(mut self, window: usize) -> Self {
         self.window = Some(window);

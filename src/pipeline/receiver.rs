@@ -120,7 +120,7 @@ where
         if results.len() > before {
             self.rx.fill(max - 1);
             while results.len() - before < max {
-                let Some(item) = self.rx.try_take() else {
+                let Some(item) = self.rx.try_receive() else {
                     break;
                 };
                 results.push(P::give(&mut self.clock, item));
@@ -185,7 +185,7 @@ fn pop<T>(rx: &mut Rx<T>) -> Option<T> {
     if rx.fill(1) == 0 {
         return None;
     }
-    let result = rx.try_take();
+    let result = rx.try_receive();
     rx.release();
     result
 }

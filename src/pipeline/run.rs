@@ -326,7 +326,9 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
         let begun = pace.begin(count);
         let went_well = guard.call(|| {
             while taken < count {
-                let Some(result) = rx.try_take() else { break };
+                let Some(result) = rx.try_receive() else {
+                    break;
+                };
                 taken += 1;
                 if !*failed {
                     each(result);

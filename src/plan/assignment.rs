@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 
-use super::{Config, DutyPlan, EdgePlan};
+use super::{Config, DutyPlan};
 use crate::affinity::{Pin, allowed_cores};
 use crate::error::PinError;
 use crate::placement::WorkerPlacement;
@@ -55,12 +55,7 @@ impl Assignment {
     /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
     /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
     /// more homes than cores: further workers only help, which they do when a home is held up.
-    pub(super) fn new(
-        config: &Config,
-        duties: &[DutyPlan<'_>],
-        edges: &[EdgePlan],
-        has_caller: bool,
-    ) -> Self {
+    pub(super) fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
         let cores = allowed_cores();
         let pin_to = config.cores.as_deref().unwrap_or(cores);
         let floats = |nth: &usize| duties[*nth].core.is_none();
@@ -77,11 +72,8 @@ impl Assignment {
         let wanted = config.workers.unwrap_or(cores.len()).min(all);
         let floating = if has_caller { wanted.max(1) } else { wanted };
         let most = floating.min(cores.len());
-        // A caller that is inside a job does not feed: it is a home only where others cannot do without it, and
-        // never of one of several instances, of which another can take its jobs.
-        let is_shared = |&nth: &usize| duties[nth].has_siblings(edges);
-        let is_home =
-            !has_caller || most < 2 || order.len() >= most && !order.iter().any(is_shared);
+        // A caller that is inside a job does not feed: it is a home only where others cannot do without it.
+        let is_home = !has_caller || most < 2 || order.len() >= most;
         let first_home = usize::from(!is_home);
         let homes_range = first_home..most;
         let homes_count = homes_range.len().min(order.len().max(1));

@@ -273,7 +273,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         } = self;
         // Those in front of a fork were hidden after those behind it.
         duties.sort_by_key(|duty| duty.stage);
-        let crew = Assignment::new(&config, &duties, &edges, caller.is_some());
+        let crew = Assignment::new(&config, &duties, caller.is_some());
         let scaled = scaled(&duties, &stages);
         let has_keeper = config.deadline.is_some() || !scaled.is_empty();
         let lot = Arc::new(Lot::new(

@@ -57,6 +57,7 @@ pub(crate) fn window<T>(
         shared: Arc::clone(&shared),
         head: first,
         moved_from: None,
+        has_hole: false,
     };
     Ok((Placer { shared }, taker))
 }
@@ -205,6 +206,8 @@ pub(crate) struct Taker<T> {
     head: usize,
     /// Where the head was when somebody last asked, if slots were opened since.
     moved_from: Option<usize>,
+    /// Whether a ticket was stepped over that a stop had dropped.
+    has_hole: bool,
 }
 
 impl<T> Taker<T> {
@@ -214,7 +217,10 @@ impl<T> Taker<T> {
             match self.shared.state(self.head) {
                 LAST | MORE => return Some(self.head),
                 GAP => self.go_on(),
-                _ if self.shared.is_hole(self.head) => self.go_on(),
+                _ if self.shared.is_hole(self.head) => {
+                    self.has_hole = true;
+                    self.go_on();
+                }
                 _ => return None,
             }
         }
@@ -235,6 +241,11 @@ impl<T> Taker<T> {
             self.go_on();
         }
         item
+    }
+
+    /// Whether what comes now comes after a ticket that a stop had dropped.
+    pub(crate) fn has_hole(&self) -> bool {
+        self.has_hole
     }
 
     /// Opens the slot for the ticket one lap later and moves to the next.

@@ -143,7 +143,8 @@ impl<T> Rx<T> {
     }
 
     /// How many jobs this end may take now, up to `limit`; where others take from the same ring, no more
-    /// than its share, and it calls them for the rest.
+    /// than half its share, and it calls them for the rest. (Half: so that claims get smaller as the jobs get fewer, and
+    /// who is late finds some. Polychronopoulos and Kuck's guided self-scheduling, 1987.)
     #[inline]
     pub(crate) fn fill(&mut self, limit: usize) -> usize {
         match &mut self.from {
@@ -167,7 +168,7 @@ impl<T> Rx<T> {
                     return hand.held();
                 }
                 let published = hand.consumer().len();
-                let share = limit.min(published.div_ceil(self.sharers));
+                let share = limit.min(published.div_ceil(2 * self.sharers));
                 let gate = self.gate.as_deref();
                 let room = |head| {
                     gate.map_or(usize::MAX, |window| {

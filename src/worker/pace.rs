@@ -41,12 +41,12 @@ impl Pace {
         self.stride
     }
 
-    /// Jobs in one poll: where the input is shared no more than one stride, so that slow jobs spread over
-    /// the instances; elsewhere a few, to make the claim worth it.
+    /// Jobs in one poll: a few strides, to make the claim worth it; where the input is shared no more than one job if
+    /// they are slow, so that they spread over the instances.
     #[inline]
     pub(crate) fn limit(&self, is_shared: bool) -> usize {
-        if is_shared {
-            self.stride
+        if is_shared && self.is_slow() {
+            1
         } else {
             (4 * self.stride).min(BUDGET)
         }

@@ -212,7 +212,8 @@ impl<'env, 'own> Worker<'env, 'own> {
         }
     }
 
-    /// Polls each duty of its own once, last stage first.
+    /// Polls each duty of its own once, last stage first. It ends after slow jobs of one of several instances: what they
+    /// gave the next stage is warm here, and that is looked at before another instance takes jobs of the same input.
     fn sweep(&mut self) -> usize {
         let mut jobs = 0;
         for nth in 0..self.bound.len() {
@@ -224,6 +225,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             let station = &self.floor.stations[number];
             if station.home() == self.index && station.is_due(self.floor.core.phase()) {
                 let has_siblings = station.past.has_siblings;
+                self.is_slow = false;
                 jobs += self.poll_resident(nth);
                 if self.is_slow && has_siblings {
                     break;

@@ -96,12 +96,13 @@ impl Idle {
     }
 
     /// The same for workers beyond the cores, who only help where a home is held up: if it is up to the library, they
-    /// sleep until they are called, since a yield of theirs takes a core from those at work.
+    /// soon sleep until they are called, since a yield of theirs takes a core from those at work. Not at once: it takes
+    /// [`LONG_POLL`](crate::lot::LONG_POLL), a fifth of this, to see that a home is held up.
     pub(crate) fn of_surplus(&self) -> Self {
         match self.0 {
-            Choice::Backoff { .. } => Self(Choice::Backoff {
-                hot: Duration::ZERO,
-            }),
+            Choice::Backoff { hot } if hot == Self::HOT => {
+                Self::backoff_hot(hot.min(Duration::from_micros(100)))
+            }
             _ => self.clone(),
         }
     }

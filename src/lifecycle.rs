@@ -93,6 +93,8 @@ impl Core {
         // ORDERING: AcqRel. Release: what led here (the error) is visible to who sees the phase.
         // Pairs with: `phase` (Acquire). Model: loom-tests/tests/lifecycle.rs::first_error_wins.
         if self.phase.fetch_max(phase as usize, AcqRel) < phase as usize {
+            // A dispatcher that leaves behind a light fence and has not seen this has left before what follows.
+            heavy_fence();
             self.wake_everybody();
         }
     }
@@ -117,6 +119,9 @@ impl Core {
 
     /// Whether the only dispatcher will never push again. To be asked by who has seen that the phase is not open.
     pub(crate) fn is_left(&self) -> bool {
+        if self.has_inside() {
+            return false;
+        }
         // Either the dispatcher's look at the phase comes after this, or its word is seen below.
         heavy_fence();
         !self.has_inside()

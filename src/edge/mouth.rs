@@ -5,6 +5,8 @@
 //! closes the ring once it has seen that the executor is not open and, after that, nobody inside: a later push sees
 //! the former, an earlier one is in the ring. The fences are the two of `event`: the dispatcher's is light.
 
+use std::collections::VecDeque;
+use std::iter;
 use std::sync::Arc as StdArc;
 
 use crate::error::{Closed, PushError};
@@ -32,15 +34,14 @@ impl<T> Mouth<T> {
         pushed.map_err(|full| PushError::Full(full.0))
     }
 
-    /// Pushes until the ring is full or `items` ends; only what there is room for is taken from it.
-    pub(super) fn push_batch(
-        &mut self,
-        items: impl IntoIterator<Item = T>,
-    ) -> Result<usize, Closed<()>> {
+    /// Pushes from the front of `items` until one does not fit; returns how many. None of the user's code runs
+    /// meanwhile: the end would have to wait for it.
+    pub(super) fn push_batch(&mut self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
         let Some(_inside) = self.core.enter() else {
             return Err(Closed(()));
         };
-        Ok(self.producer.push_batch(items))
+        let each = iter::from_fn(|| items.pop_front());
+        Ok(self.producer.push_batch(each))
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::Arc as StdArc;
 
 use super::Call;
+use crate::counters::Tally;
 use crate::lifecycle::{Core, Phase};
 use crate::ring::cursor::{Cursors, distance};
 use crate::ring::{mpmc, spsc, window};
@@ -23,6 +24,8 @@ pub(crate) struct Rx<T> {
     pub(super) mouth: Option<StdArc<Core>>,
     /// The first word taken from a shared ring since its producers were last told.
     first: Option<usize>,
+    /// Set where results are received from an ordered stage: what is dropped there.
+    unreceived: Option<StdArc<Tally>>,
 }
 
 pub(super) enum From<T> {
@@ -47,6 +50,7 @@ impl<T> Rx<T> {
             gate: None,
             mouth: None,
             first: None,
+            unreceived: None,
         }
     }
 
@@ -89,6 +93,11 @@ impl<T> Rx<T> {
 
     pub(crate) fn set_mouth(&mut self, core: &StdArc<Core>) {
         self.mouth = Some(StdArc::clone(core));
+    }
+
+    /// Says where to count results of an ordered stage that are not received.
+    pub(crate) fn count_unreceived(&mut self, tally: &StdArc<Tally>) {
+        self.unreceived = Some(StdArc::clone(tally));
     }
 
     pub(crate) fn set_instances(&mut self, instances: usize) {
@@ -296,8 +305,11 @@ impl<T> Rx<T> {
     pub(crate) fn try_receive(&mut self) -> Option<T> {
         loop {
             let result = self.try_take()?;
-            match &self.from {
-                From::Window(taker) if taker.has_hole() => drop(result),
+            match (&self.from, &self.unreceived) {
+                (From::Window(taker), Some(tally)) if taker.has_hole() => {
+                    tally.discard();
+                    drop(result);
+                }
                 _ => return Some(result),
             }
         }

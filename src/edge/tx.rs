@@ -333,27 +333,15 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
-    /// Dispatches what `items` gives until there is no room or it ends, taking no more than fits; returns how many
-    /// went in. `None`: this end has to see an item before it knows whether there is room.
-    pub(crate) fn dispatch_each(
-        &mut self,
-        items: impl IntoIterator<Item = T>,
-    ) -> Option<Result<usize, Closed<()>>> {
-        let To::Mouth(mouth) = &mut self.to else {
-            return None;
-        };
-        let pushed = mouth.push_batch(items);
-        if pushed.as_ref().is_ok_and(|&count| count > 0) {
-            let cursors = mouth.producer.cursors();
-            self.call.published(|| cursors.len());
-        }
-        Some(pushed)
-    }
-
     /// Dispatches from the front of `items` until one does not fit; returns how many went in.
     pub(crate) fn dispatch_batch(&mut self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
-        if let Some(pushed) = self.dispatch_each(std::iter::from_fn(|| items.pop_front())) {
-            return pushed;
+        if let To::Mouth(mouth) = &mut self.to {
+            let count = mouth.push_batch(items)?;
+            if count > 0 {
+                let cursors = mouth.producer.cursors();
+                self.call.published(|| cursors.len());
+            }
+            return Ok(count);
         }
         if let To::Mpmc(producer) = &mut self.to {
             let count = producer.push_batch(items)?;
@@ -384,6 +372,10 @@ impl<'env, T> Tx<'env, T> {
     pub(crate) fn room(&self, limit: usize) -> usize {
         match &self.to {
             To::Mpmc(producer) => limit.min(producer.capacity() - producer.len()),
+            To::Mouth(mouth) => {
+                let producer = &mouth.producer;
+                limit.min(producer.capacity() - producer.len())
+            }
             _ => 1,
         }
     }

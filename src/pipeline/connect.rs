@@ -84,14 +84,19 @@ where
         return (rxs, edge, Vec::new());
     };
     let stage = wanted.stage.as_ref();
-    let (edge_before, placers, rx) =
+    let (edge_before, placers, mut rx) =
         window_behind(plan, stage, size, &input, shape.producers.unwrap_or(1));
     seal(plan, mouth, last, placers);
+    let is_exit = wanted.stage.is_none();
     if wanted.consumers == 1 && wanted.route.is_none() {
+        if is_exit && let Some(stage) = plan.stages.last_mut() {
+            let tally = Tally::new();
+            rx.count_unreceived(&tally);
+            stage.instances.push(tally);
+        }
         return (vec![rx], edge_before, Vec::new());
     }
     // A window has one consumer: a relay takes from it for the many.
-    let is_exit = wanted.stage.is_none();
     let (behind, mut txs, rxs) = edge(plan, capacity, Some(1), wanted);
     plan.set_window_before(behind, rx.cursors());
     let tally = Tally::new();

@@ -117,8 +117,8 @@ impl<W, K> Instances<W, K> {
     /// their jobs came in. `window` is how many jobs may be between the oldest that is not through and the
     /// newest that is begun. Changes nothing for a single instance.
     ///
-    /// A stop or a failure drops jobs that are not begun. Who receives the results of such a stage gets none of a job
-    /// behind one that was dropped: what came out is all of the first so many jobs.
+    /// A stop or a failure drops jobs that are not begun. The only receiver of such a stage's results gets none of a job
+    /// behind one that was dropped; those that are there are dropped, and counted as discarded.
     #[must_use]
     pub fn ordered(mut self, window: usize) -> Self {
         self.window = Some(window);

@@ -4,7 +4,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
-use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -206,17 +205,6 @@ where
         fed: &mut usize,
     ) -> bool {
         let enough = *fed + limit;
-        let (mut is_over, mut left) = (false, limit);
-        let each = iter::from_fn(|| {
-            left = left.checked_sub(1)?;
-            let job = jobs.next();
-            is_over = job.is_none();
-            job.map(|job| P::wrap(clock, job))
-        });
-        if let Some(count) = tx.dispatch_each(each) {
-            *fed += count.unwrap_or(0);
-            return is_over;
-        }
         // Lanes tell of their room one job at a time.
         while *fed < enough {
             if batch.is_empty() {

@@ -331,7 +331,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 }
             };
             let threshold = (duty.capacity / 2).clamp(1, BACKLOG);
-            stations.push(Station::new(
+            let station = Station::new(
                 Neighbour::clone(&flags[number]),
                 made,
                 duty.input,
@@ -339,7 +339,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 threshold,
                 duty.share,
                 has_siblings[number],
-            ));
+            );
+            stations.push(station.of_stage(duty.stage));
         }
         floating.sort_by_key(|&(stage, _)| std::cmp::Reverse(stage));
         let floor = Arc::new(Floor {

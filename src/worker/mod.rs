@@ -212,28 +212,50 @@ impl<'env, 'own> Worker<'env, 'own> {
         }
     }
 
-    /// Polls each duty of its own once, last stage first. It ends after slow jobs of one of several instances: what they
-    /// gave the next stage is warm here, and that is looked at before another instance takes jobs of the same input.
+    /// Polls each duty of its own once, last stage first. What slow jobs of one of several instances gave is taken further
+    /// at once, while it is warm here, before another instance begins more of them.
     fn sweep(&mut self) -> usize {
-        let mut jobs = 0;
-        for nth in 0..self.bound.len() {
-            jobs += self.poll_bound(nth);
-        }
+        let mut jobs = self.sweep_bound();
         let mut nth = 0;
         while nth < self.home.len() {
-            let number = self.home[nth].number;
-            let station = &self.floor.stations[number];
-            if station.home() == self.index && station.is_due(self.floor.core.phase()) {
-                let has_siblings = station.past.has_siblings;
-                self.is_slow = false;
-                jobs += self.poll_resident(nth);
-                if self.is_slow && has_siblings {
-                    break;
-                }
+            jobs += self.look_after(nth);
+            if self.is_slow && self.station(nth).past.has_siblings {
+                jobs += self.follow(nth) + self.sweep_bound();
             }
             nth += 1;
         }
         jobs
+    }
+
+    fn sweep_bound(&mut self) -> usize {
+        (0..self.bound.len()).map(|nth| self.poll_bound(nth)).sum()
+    }
+
+    /// Polls the duties of later stages, the next one first.
+    fn follow(&mut self, from: usize) -> usize {
+        let stage = self.station(from).stage;
+        let mut jobs = 0;
+        for nth in (0..from).rev() {
+            if self.station(nth).stage > stage {
+                jobs += self.look_after(nth);
+            }
+        }
+        jobs
+    }
+
+    fn station(&self, nth: usize) -> &Station<'env> {
+        &self.floor.stations[self.home[nth].number]
+    }
+
+    /// Polls a duty if it is at home here and has something to do.
+    #[inline]
+    fn look_after(&mut self, nth: usize) -> usize {
+        self.is_slow = false;
+        let station = self.station(nth);
+        if station.home() != self.index || !station.is_due(self.floor.core.phase()) {
+            return 0;
+        }
+        self.poll_resident(nth)
     }
 
     /// Polls a duty at home here; sends an adopted one back that has become quiet.

@@ -85,6 +85,8 @@ pub(crate) struct Station<'env> {
     duty: UnsafeCell<Option<Floating<'env>>>,
     input: Arc<dyn InputPeek + 'env>,
     output: Arc<dyn OutputPeek + 'env>,
+    /// Later ones have higher numbers.
+    pub(super) stage: usize,
     /// The worker that it comes back to when it needs no help.
     pub(crate) native: usize,
     pub(super) past: Past,
@@ -108,6 +110,7 @@ impl<'env> Station<'env> {
         has_siblings: bool,
     ) -> Self {
         Self {
+            stage: 0,
             native: flags.home(),
             past: Past::new(has_siblings),
             flags,
@@ -117,6 +120,12 @@ impl<'env> Station<'env> {
             threshold,
             share,
         }
+    }
+
+    /// Says which stage its duty belongs to.
+    pub(crate) fn of_stage(mut self, stage: usize) -> Self {
+        self.stage = stage;
+        self
     }
 
     /// Whether the duty, left alone, would move something on. The one predicate: looked at before a claim,

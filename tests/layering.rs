@@ -42,7 +42,11 @@ const TABLE: &[(&str, u32, &[&str])] = &[
         20,
         &["lifecycle", "counters", "timing", "stage::*"],
     ),
-    ("edge::*", 20, &["lot", "lifecycle", "scale", "edge::*"]),
+    (
+        "edge::*",
+        20,
+        &["lot", "lifecycle", "counters", "scale", "edge::*"],
+    ),
     ("hooks", 20, &["stage::*"]),
     (
         "executor",

@@ -33,22 +33,9 @@ where
     }
 
     /// Dispatchers can be cloned. The executor closes when one of them says `done`, or the last is gone.
-    pub fn many_dispatchers(self) -> Builder<'env, J, E, P, Many, R> {
-        let Self {
-            mut plan,
-            mouth,
-            capacity,
-            last,
-            ..
-        } = self;
-        plan.config.shares_mouth = true;
-        Builder {
-            plan,
-            mouth,
-            capacity,
-            last,
-            types: PhantomData,
-        }
+    pub fn many_dispatchers(mut self) -> Builder<'env, J, E, P, Many, R> {
+        self.plan.config.shares_mouth = true;
+        self.retyped()
     }
 }
 
@@ -155,6 +142,11 @@ where
 
     /// Receivers can be cloned; each result goes to one of them.
     pub fn many_receivers(self) -> Builder<'env, J, E, P, D, Many, L> {
+        self.retyped()
+    }
+
+    /// The same builder; who may be cloned is known by type alone.
+    fn retyped<D2, R2>(self) -> Builder<'env, J, E, P, D2, R2, L> {
         let Self {
             plan,
             mouth,

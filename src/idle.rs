@@ -155,8 +155,9 @@ struct Backoff {
     since: Option<Instant>,
     /// When this thread yielded, until what came of it is known.
     yielded: Option<Instant>,
-    /// Whether nobody took the core at the last yield.
-    alone: bool,
+    /// Rounds for which it is still believed that nobody wants the core, as the last yield had shown. They are counted
+    /// through all waits: where each ends before it comes to a yield, the next one would never be asked.
+    alone: u32,
 }
 
 impl Backoff {
@@ -178,12 +179,12 @@ impl Backoff {
             round: 0,
             since: None,
             yielded: None,
-            alone: false,
+            alone: 0,
         }
     }
 
     fn rounds(&self) -> u32 {
-        if self.crowded && !self.alone {
+        if self.crowded && self.alone == 0 {
             Self::ROUNDS_CROWDED
         } else {
             Self::ROUNDS
@@ -194,13 +195,15 @@ impl Backoff {
 impl IdleStrategy for Backoff {
     fn idle(&mut self) -> Step {
         if let Some(yielded) = self.yielded.take() {
-            self.alone = yielded.elapsed() < Self::QUICK;
-            if self.alone {
+            let is_alone = yielded.elapsed() < Self::QUICK;
+            self.alone = if is_alone { Self::ROUNDS } else { 0 };
+            if is_alone {
                 self.round = self.rounds().saturating_sub(Self::ROUNDS_BETWEEN);
             }
         }
         if self.round < self.rounds() {
             self.round += 1;
+            self.alone = self.alone.saturating_sub(1);
             return Step::Spin(Self::HINTS);
         }
         let now = Instant::now();
@@ -268,4 +271,25 @@ fn spin(hints: u32) {
 #[inline(never)]
 fn yield_core() {
     yield_thread();
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Where every wait ends before it comes to a yield, the core is offered all the same: who else wants it could be the
+    /// one that is waited for.
+    #[test]
+    fn short_waits_do_not_keep_the_core() {
+        let mut idle = Backoff::new(Idle::HOT, true);
+        while idle.idle() != Step::Yield {}
+        idle.idle(); // It came back at once, most likely: nobody else wants the core.
+        let mut spins = 0;
+        let yields = |idle: &mut Backoff| (0..10).any(|_| idle.idle() == Step::Yield);
+        while !yields(&mut idle) {
+            idle.reset();
+            spins += 10;
+            assert!(spins <= 2 * Backoff::ROUNDS, "no yield in {spins} rounds");
+        }
+    }
 }

@@ -125,14 +125,21 @@ fn f_9_all_forms_of_receiving() {
 #[test]
 fn refusals_say_why_and_give_jobs_back() {
     within(|| {
+        // A job that is not over keeps the executor from being: an error is refused then.
+        let gate = Door::default();
+        let stage = gate.clone();
         let (mut dispatcher, receiver, pipeline) = Pipeline::<&str>::builder::<u64>()
             .capacity(4)
             .many_dispatchers()
-            .stage("a", Instances::new(1), |_| |x: u64| Ok(x))
+            .stage("a", Instances::new(1), move |_| {
+                let gate = stage.clone();
+                move |x: u64| Ok(gate.pass(x))
+            })
             .start()
             .unwrap();
         let mut other = dispatcher.clone();
         dispatcher.dispatch(1).unwrap();
+        until(|| pipeline.counters().stages[0].running == 1);
         other.dispatch(2).unwrap();
         dispatcher.done();
         assert_eq!(other.try_dispatch(3), Err(DispatchError::Closed(3)));
@@ -158,6 +165,7 @@ fn refusals_say_why_and_give_jobs_back() {
         pipeline.close();
         assert_eq!(dispatcher.dispatch(3), Err(DispatchError::Failed(3)));
         assert_eq!(dispatcher.err().unwrap().to_string(), "bad");
+        gate.open();
         drop(receiver);
         assert!(matches!(pipeline.join(), Err(JoinError::Failed(_))));
     });

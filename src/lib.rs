@@ -99,9 +99,11 @@
 //! # Which ring?
 //!
 //! A pipeline chooses by the number of instances at both ends, where a dispatcher that cannot be cloned and `run`
-//! count as one: [`spsc`](ring::spsc) where both are one, one `spsc` for each of up to eight instances where one
-//! instance follows, [`mpmc`](ring::mpmc) otherwise, and at a mouth that drops the oldest job. So a stage of one
-//! instance is cheaper to reach than one of two, and two are worth it only where one core is not enough. [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
+//! count as one: [`spsc`](ring::spsc) where both are one; a ring for each of up to eight instances where others
+//! follow, `spsc` in front of one and a ring with one pushing end in front of several; [`mpmc`](ring::mpmc)
+//! otherwise, in front of ordered instances, and at a mouth that drops the oldest job. So a stage of one
+//! instance is cheaper to reach than one of two, and two are worth it only where one core is not enough.
+//! [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
 //! kind of ring is how many items go with one publication, because each publication moves a cache line between
 //! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_all`] and
 //! [`Receiver::receive_many`] do the same at the ends.

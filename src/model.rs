@@ -116,6 +116,24 @@ pub fn has_published<T>(consumer: &mpmc::Consumer<T>) -> bool {
     consumer.has_published()
 }
 
+/// The only pushing end of a ring.
+pub struct Sole<T>(mpmc::Sole<T>);
+
+impl<T> Sole<T> {
+    pub fn ring_at(capacity: usize, start: usize) -> Result<(Self, mpmc::Consumer<T>), RingError> {
+        let (tx, rx) = mpmc::sole_ring_at(capacity, start)?;
+        Ok((Self(tx), rx))
+    }
+
+    pub fn try_push(&mut self, item: T) -> Result<(), T> {
+        self.0.try_push(item)
+    }
+
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
 /// A consumer that claims a few and takes them one by one.
 pub struct Hand<T>(mpmc::Hand<T>);
 
@@ -661,6 +679,17 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 let (tx, lanes) = ends.unzip();
                 txs.push(tx);
                 rxs.push(vec![edge::Rx::lanes(lanes)]);
+            } else if edge > 0 && producers > 1 && !(edge + 1 == stages && self.is_ordered) {
+                let rings = (0..producers).map(|_| mpmc::sole_ring_at(capacity, self.start));
+                let rings = rings.collect::<Result<Vec<_>, _>>()?.into_iter();
+                let (tx, lanes): (Vec<_>, Vec<_>) = rings.unzip();
+                let rx = |nth| edge::Rx::shared_lanes(&lanes, nth, consumers);
+                rxs.push((0..consumers).map(rx).collect());
+                txs.push(
+                    tx.into_iter()
+                        .map(|tx| edge::Tx::new(To::Sole(tx)))
+                        .collect(),
+                );
             } else {
                 let (tx, rx) = mpmc::ring_at(capacity, self.start)?;
                 let tx = |_| edge::Tx::new(To::Mpmc(tx.clone()));
@@ -702,9 +731,11 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                     Some(before) if is_merged => bell(vec![before[lane].clone()]),
                     Some(before) => bell(before.clone()),
                 });
-                let siblings = of_stage(stage).iter().enumerate();
-                let siblings = siblings.filter(|(nth, _)| *nth != instance);
-                rx.attach_siblings(bell(siblings.map(|(_, duty)| duty.clone()).collect()));
+                rx.attach_siblings(|| {
+                    let siblings = of_stage(stage).iter().enumerate();
+                    let siblings = siblings.filter(|(nth, _)| *nth != instance);
+                    bell(siblings.map(|(_, duty)| duty.clone()).collect())
+                });
                 tx.attach(|_, _| {
                     if stage + 1 == stages {
                         Call::Exit(StdArc::clone(core))

@@ -23,8 +23,8 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("ring::slots", 5, &["error::*"]),
     // Mechanisms: they know nothing of jobs, stages and users' errors.
     ("ring::spsc", 10, &[]),
-    ("ring::mpmc", 10, &[]),
-    ("ring::window", 10, &["ring::mpmc"]),
+    ("ring::mpmc::*", 10, &["ring::mpmc::*"]),
+    ("ring::window", 10, &["ring::mpmc::*"]),
     ("event", 10, &[]),
     ("idle", 10, &["event"]),
     ("affinity", 10, &[]),

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use loom::thread::yield_now;
 use ringmill::PushError;
-use ringmill::model::Hand;
-use ringmill::ring::mpmc::ring_at;
+use ringmill::model::{Hand, Sole};
+use ringmill::ring::mpmc::{Consumer, ring_at};
 use ringmill_loom_tests::{Item, Plot, Purse, ring_model};
 
 /// What was pushed is there, whole and in order, as soon as it can be popped.
@@ -91,6 +91,50 @@ fn two_consumers() {
         );
         scene.saw(format!("{} and {}", a.len(), b.len()));
         drop(tx);
+        purse.check();
+    });
+}
+
+/// Who alone pushes claims nothing, and yet each item goes to one of two, and nobody counts more than there are.
+#[test]
+fn one_producer() {
+    let witnesses = [
+        "0 and 0", "0 and 1", "0 and 2", "1 and 0", "1 and 1", "2 and 0", "len 0", "len 1", "len 2",
+    ];
+    ring_model("mpmc::one_producer", 10000, &witnesses, |scene| {
+        let purse = Purse::default();
+        let (mut tx, rx) = Sole::ring_at(4, scene.start).unwrap();
+        let items = purse.clone();
+        let producer = scene.spawn(move |_| {
+            for number in 1..=2 {
+                assert!(tx.try_push(items.item(number)).is_ok());
+            }
+            tx.close();
+        });
+        let pop = |rx: &Consumer<Item>| Some(rx.try_pop()?.number);
+        let other = rx.clone();
+        let other = scene.spawn(move |_| [pop(&other), pop(&other)]);
+        scene.enter();
+        let mine = [pop(&rx), pop(&rx)];
+        let len = rx.len();
+        assert!(len <= 2, "{len} of two items");
+        scene.saw(format!("len {len}"));
+        let is_ended = rx.is_ended();
+        producer.join().unwrap();
+        let theirs = other.join().unwrap();
+        let [mine, theirs] =
+            [mine, theirs].map(|some| some.into_iter().flatten().collect::<Vec<_>>());
+        assert!(mine.is_sorted() && theirs.is_sorted());
+        assert!(
+            mine.iter().all(|number| !theirs.contains(number)),
+            "one item for two"
+        );
+        scene.saw(format!("{} and {}", mine.len(), theirs.len()));
+        let left = 2 - mine.len() - theirs.len();
+        assert!(!is_ended || left == 0, "the end came before {left} items");
+        assert_eq!((0..3).filter_map(|_| pop(&rx)).count(), left);
+        assert!(rx.is_ended());
+        drop(rx);
         purse.check();
     });
 }

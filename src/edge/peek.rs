@@ -17,6 +17,10 @@ pub(crate) trait InputPeek: Send + Sync {
     fn has_jobs(&self) -> bool {
         self.backlog() > 0
     }
+    /// [`InputPeek::has_jobs`] for its home: leaves out what others are likely to take.
+    fn has_near_jobs(&self) -> bool {
+        self.has_jobs()
+    }
     /// Whether there are jobs to drop; also those that may not be taken yet.
     fn has_waiting(&self) -> bool {
         self.backlog() > 0
@@ -118,14 +122,28 @@ impl<T: Send> InputPeek for MpmcInput<T> {
     }
 }
 
-struct LanesInput<'env>(Vec<StdArc<dyn InputPeek + 'env>>);
+struct LanesInput<'env> {
+    /// Its own first, if it has one.
+    lanes: Vec<StdArc<dyn InputPeek + 'env>>,
+    has_own: bool,
+}
 
 impl InputPeek for LanesInput<'_> {
     fn backlog(&self) -> usize {
-        self.0.iter().map(|lane| lane.backlog()).sum()
+        self.lanes.iter().map(|lane| lane.backlog()).sum()
+    }
+    fn has_jobs(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.has_jobs())
+    }
+    fn has_near_jobs(&self) -> bool {
+        let near = if self.has_own { 1 } else { self.lanes.len() };
+        self.lanes[..near].iter().any(|lane| lane.has_jobs())
+    }
+    fn has_waiting(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.has_waiting())
     }
     fn is_at_end(&self) -> bool {
-        self.0.iter().all(|lane| lane.is_at_end())
+        self.lanes.iter().all(|lane| lane.is_at_end())
     }
 }
 
@@ -138,7 +156,7 @@ impl<T: Send> InputPeek for window::Peek<T> {
     }
 }
 
-struct MpmcOutput<T>(mpmc::Producer<T>);
+struct MpmcOutput<T>(mpmc::Peek<T>);
 
 impl<T: Send> OutputPeek for MpmcOutput<T> {
     fn has_room(&self) -> bool {
@@ -202,8 +220,13 @@ impl<T: Send> Rx<T> {
                 mouth: self.mouth.clone(),
             }),
             From::Window(taker) => StdArc::new(taker.peek()),
-            From::Lanes { lanes, .. } => {
-                StdArc::new(LanesInput(lanes.iter().map(Self::peek).collect()))
+            From::Lanes { lanes, turns, .. } => {
+                let own = turns.own();
+                let (before, from) = lanes.split_at(own.unwrap_or(0));
+                StdArc::new(LanesInput {
+                    lanes: from.iter().chain(before).map(Self::peek).collect(),
+                    has_own: own.is_some(),
+                })
             }
         }
     }
@@ -214,7 +237,8 @@ impl<'env, T: Send + 'env> Tx<'env, T> {
         match &self.to {
             To::Spsc(producer) => StdArc::new(SpscPeek(Arc::clone(producer.cursors()))),
             To::Mouth(mouth) => StdArc::new(SpscPeek(Arc::clone(mouth.producer.cursors()))),
-            To::Mpmc(producer) => StdArc::new(MpmcOutput(producer.clone())),
+            To::Mpmc(producer) => StdArc::new(MpmcOutput(producer.peek())),
+            To::Sole(producer) => StdArc::new(MpmcOutput(producer.peek())),
             To::Window { placer, .. } => StdArc::new(WindowOutput(placer.peek())),
             To::All(all) => StdArc::new(all.peek()),
             To::Nowhere => StdArc::new(NowhereOutput),

@@ -18,6 +18,8 @@ pub(crate) struct Rx<T> {
     instances: usize,
     /// How many of them live, where that changes.
     sharers: usize,
+    /// Whether the others have lanes of their own and take from this one only if it has much.
+    is_own: bool,
     /// Tickets may be taken only this far ahead of the consumer of the stage's window.
     pub(super) gate: Option<Arc<Cursors>>,
     /// Set where the jobs come from dispatchers: who sees that the executor is closed closes the ring.
@@ -32,11 +34,46 @@ pub(super) enum From<T> {
     Spsc(spsc::Consumer<T>),
     Mpmc(mpmc::Hand<T>),
     Window(window::Taker<T>),
-    /// One ring for each instance of the stage before; taken from in turn.
+    /// One ring for each instance of the stage before.
     Lanes {
         lanes: Vec<Rx<T>>,
         at: usize,
+        turns: Turns,
     },
+}
+
+/// Which lane is taken from next.
+pub(super) enum Turns {
+    /// The one behind the last: nobody else takes from them.
+    Round,
+    /// Where others take from them, too, one's own: what comes from the same worker is warm here. Another if that has
+    /// nothing, and in every [`STRANGE`]th turn: its own taker may be inside of a long job.
+    Own { lane: usize, turns: usize },
+}
+
+/// Turns of one's own lane from one of another to the next.
+const STRANGE: usize = 8;
+
+impl Turns {
+    /// The lane that comes first in the next turn.
+    fn next(&mut self, at: usize, lanes: usize) -> usize {
+        match self {
+            Self::Round => (at + 1) % lanes,
+            Self::Own { lane, turns } => {
+                *turns = turns.wrapping_add(1);
+                let is_strange = turns.is_multiple_of(STRANGE);
+                let away = if is_strange { *turns / STRANGE } else { 0 };
+                (*lane + away) % lanes
+            }
+        }
+    }
+
+    pub(super) fn own(&self) -> Option<usize> {
+        match self {
+            Self::Round => None,
+            Self::Own { lane, .. } => Some(*lane),
+        }
+    }
 }
 
 impl<T> Rx<T> {
@@ -47,6 +84,7 @@ impl<T> Rx<T> {
             siblings: Call::Nobody,
             instances,
             sharers: instances,
+            is_own: false,
             gate: None,
             mouth: None,
             first: None,
@@ -67,9 +105,22 @@ impl<T> Rx<T> {
         Self::new(From::Window(taker), 1)
     }
 
-    /// An end of many rings, at least one.
+    /// The only end of many rings, at least one.
     pub(crate) fn lanes(lanes: Vec<Self>) -> Self {
-        Self::new(From::Lanes { lanes, at: 0 }, 1)
+        let (at, turns) = (0, Turns::Round);
+        Self::new(From::Lanes { lanes, at, turns }, 1)
+    }
+
+    /// The `nth` of the ends of many rings that `instances` share.
+    pub(crate) fn shared_lanes(rings: &[mpmc::Consumer<T>], nth: usize, instances: usize) -> Self {
+        let (lane, turns) = (nth % rings.len(), 0);
+        let ends = rings.iter().enumerate().map(|(nth, ring)| Self {
+            is_own: nth == lane,
+            ..Self::mpmc(ring.clone(), instances)
+        });
+        let lanes = ends.collect();
+        let (at, turns) = (lane, Turns::Own { lane, turns });
+        Self::new(From::Lanes { lanes, at, turns }, instances)
     }
 
     /// Says who is at the other end; for lanes, at each one's.
@@ -83,8 +134,12 @@ impl<T> Rx<T> {
         }
     }
 
-    pub(crate) fn attach_siblings(&mut self, call: Call) {
-        self.siblings = call;
+    /// Says who else takes from the same input; for lanes, from each.
+    pub(crate) fn attach_siblings(&mut self, call: impl Fn() -> Call) {
+        match &mut self.from {
+            From::Lanes { lanes, .. } => lanes.iter_mut().for_each(|lane| lane.siblings = call()),
+            _ => self.siblings = call(),
+        }
     }
 
     pub(crate) fn set_gate(&mut self, window: &Arc<Cursors>) {
@@ -107,7 +162,14 @@ impl<T> Rx<T> {
 
     /// Says how many of the instances live.
     pub(crate) fn set_sharers(&mut self, sharers: usize) {
-        self.sharers = sharers.max(1);
+        match &mut self.from {
+            From::Lanes { lanes, .. } => {
+                for lane in lanes {
+                    lane.set_sharers(sharers);
+                }
+            }
+            _ => self.sharers = sharers.max(1),
+        }
     }
 
     /// Another end of the same shared ring; whom to call is to be said anew.
@@ -159,15 +221,19 @@ impl<T> Rx<T> {
         match &mut self.from {
             From::Spsc(consumer) => consumer.available(limit),
             From::Window(_) => limit,
-            From::Lanes { lanes, at } => {
+            From::Lanes { lanes, at, turns } => {
+                if lanes[*at].in_hand() > 0 {
+                    return lanes[*at].in_hand();
+                }
                 // What was taken from the lane is given back before another has its turn.
                 lanes[*at].release();
+                *at = turns.next(*at, lanes.len());
                 for _ in 0..lanes.len() {
-                    *at = if *at + 1 == lanes.len() { 0 } else { *at + 1 };
                     let filled = lanes[*at].fill(limit);
                     if filled > 0 {
                         return filled;
                     }
+                    *at = if *at + 1 == lanes.len() { 0 } else { *at + 1 };
                 }
                 0
             }
@@ -177,7 +243,11 @@ impl<T> Rx<T> {
                     return hand.held();
                 }
                 let published = hand.consumer().len();
-                let share = limit.min(published.div_ceil(2 * self.sharers));
+                let share = if self.is_own {
+                    limit
+                } else {
+                    limit.min(published.div_ceil(2 * self.sharers))
+                };
                 let gate = self.gate.as_deref();
                 let room = |head| {
                     gate.map_or(usize::MAX, |window| {
@@ -239,12 +309,12 @@ impl<T> Rx<T> {
             From::Spsc(consumer) => Some(consumer.position()),
             From::Mpmc(hand) => hand.ticket(),
             From::Window(taker) => taker.ticket(),
-            From::Lanes { lanes, at } => lanes[*at].ticket(),
+            From::Lanes { lanes, at, .. } => lanes[*at].ticket(),
         }
     }
 
     /// [`Rx::ticket`] in a poll that may take `left` more jobs: where a claim takes only one, claims another,
-    /// and behind an empty lane looks into the next.
+    /// and behind an empty lane looks into the next, if nobody else does.
     #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
     #[inline(always)]
     pub(crate) fn next_ticket(&mut self, left: usize) -> Option<usize> {
@@ -257,15 +327,23 @@ impl<T> Rx<T> {
     #[inline(never)]
     fn next_ticket_otherwise(&mut self, left: usize) -> Option<usize> {
         let ticket = self.ticket_otherwise();
-        let has_more = match &self.from {
-            From::Mpmc(hand) => hand.claims_singly(),
-            From::Lanes { .. } => true,
-            From::Spsc(_) | From::Window(_) => false,
-        };
-        if ticket.is_none() && has_more && self.fill(left) > 0 {
-            return self.ticket_otherwise();
+        if ticket.is_some() {
+            return ticket;
         }
-        ticket
+        let filled = match &mut self.from {
+            From::Mpmc(hand) if hand.claims_singly() => self.fill(left),
+            From::Lanes { lanes, at, turns } if turns.own().is_some() => {
+                lanes[*at].release();
+                lanes[*at].fill(left)
+            }
+            From::Lanes { .. } => self.fill(left),
+            From::Spsc(_) | From::Mpmc(_) | From::Window(_) => 0,
+        };
+        if filled > 0 {
+            self.ticket_otherwise()
+        } else {
+            None
+        }
     }
 
     /// Takes the job that [`Rx::ticket`] announced; without an `Option` around it, so that it moves only
@@ -288,7 +366,7 @@ impl<T> Rx<T> {
                 hand.take()
             }
             From::Window(taker) => taker.take(),
-            From::Lanes { lanes, at } => lanes[*at].take(ticket),
+            From::Lanes { lanes, at, .. } => lanes[*at].take(ticket),
         }
     }
 
@@ -346,7 +424,7 @@ impl<T> Rx<T> {
                     self.call.given_back(|| taker.was_full(from));
                 }
             }
-            From::Lanes { lanes, at } => lanes[*at].release(),
+            From::Lanes { lanes, at, .. } => lanes[*at].release(),
         }
     }
 
@@ -354,7 +432,8 @@ impl<T> Rx<T> {
     pub(crate) fn in_hand(&self) -> usize {
         match &self.from {
             From::Mpmc(hand) => hand.held(),
-            From::Spsc(_) | From::Window(_) | From::Lanes { .. } => 0,
+            From::Lanes { lanes, at, .. } => lanes[*at].in_hand(),
+            From::Spsc(_) | From::Window(_) => 0,
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Tx<'env, T> {
 pub(crate) enum To<'env, T> {
     Spsc(spsc::Producer<T>),
     Mpmc(mpmc::Producer<T>),
+    /// This producer's own ring, from which several consumers take.
+    Sole(mpmc::Sole<T>),
     /// The only dispatcher's.
     Mouth(Mouth<T>),
     /// One behind: a result is placed when it is known whether another follows it.
@@ -129,6 +131,7 @@ impl<'env, T> Tx<'env, T> {
         match &mut self.to {
             To::Spsc(producer) => producer.write(item),
             To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
+            To::Sole(producer) => producer.try_push(item),
             To::Lanes { lanes, route } => {
                 self.full_lane = route(&item);
                 lanes[self.full_lane].try_send_to_lane(item)
@@ -151,7 +154,7 @@ impl<'env, T> Tx<'env, T> {
     #[inline(never)]
     fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
         match &mut self.to {
-            To::Spsc(_) | To::Lanes { .. } => self.try_send(item),
+            To::Spsc(_) | To::Sole(_) | To::Lanes { .. } => self.try_send(item),
             To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
             To::Window {
                 placer,
@@ -198,6 +201,7 @@ impl<'env, T> Tx<'env, T> {
     pub(crate) fn has_room(&mut self) -> bool {
         match &mut self.to {
             To::Spsc(producer) => producer.has_room(),
+            To::Sole(producer) => producer.has_room(),
             To::Mpmc(_) | To::Mouth(_) | To::All(_) => self.has_room_otherwise(),
             // The ticket is taken only with room; a lane is known only with the result.
             To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
@@ -273,6 +277,10 @@ impl<'env, T> Tx<'env, T> {
                 self.call.published(|| cursors.len());
             }
             To::Mpmc(producer) => self.call.published(|| producer.len()),
+            To::Sole(producer) => {
+                let cursors = producer.cursors();
+                self.call.published(|| cursors.len());
+            }
             To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
             To::All(all) => all.publish(),
@@ -297,6 +305,7 @@ impl<'env, T> Tx<'env, T> {
         match &mut self.to {
             To::Spsc(producer) => producer.close(),
             To::Mpmc(producer) => drop(producer.close()),
+            To::Sole(producer) => producer.close(),
             To::Window { placer, .. } => placer.close(),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::close),
             // Those are closed one by one, each when its own last producer leaves.
@@ -327,7 +336,7 @@ impl<'env, T> Tx<'env, T> {
                 lanes[lane].dispatch(item)
             }
             // A mouth is one of the above.
-            To::Spsc(_) | To::Window { .. } | To::All(_) | To::Nowhere => {
+            To::Spsc(_) | To::Sole(_) | To::Window { .. } | To::All(_) | To::Nowhere => {
                 Err(PushError::Full(item))
             }
         }
@@ -396,7 +405,7 @@ impl<'env, T> Tx<'env, T> {
             To::Mpmc(producer) => producer.has_room(),
             To::Mouth(mouth) => mouth.has_room(),
             To::Lanes { lanes, .. } => lanes[self.full_lane].may_dispatch(),
-            To::Spsc(_) | To::Window { .. } | To::All(_) | To::Nowhere => false,
+            To::Spsc(_) | To::Sole(_) | To::Window { .. } | To::All(_) | To::Nowhere => false,
         }
     }
 }
@@ -415,7 +424,7 @@ impl<T> Clone for Tx<'_, T> {
                 ticket: 0,
                 pending: None,
             },
-            To::Spsc(_) | To::Mouth(_) | To::All(_) | To::Nowhere => To::Nowhere,
+            To::Spsc(_) | To::Sole(_) | To::Mouth(_) | To::All(_) | To::Nowhere => To::Nowhere,
         };
         Self {
             crew: self.crew.clone(),

@@ -235,7 +235,7 @@ where
             let build = W::erase(move |wiring: &Wiring, number| {
                 tx.attach(|edge, lane| wiring.behind(edge, lane));
                 rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
-                rx.attach_siblings(wiring.siblings(number));
+                rx.attach_siblings(|| wiring.siblings(number));
                 let stage = context.stage.to_string();
                 let ends = Ends {
                     rx,
@@ -442,7 +442,7 @@ where
         let is_keyed = K::IS_KEYED;
         let (how, key) = self.check(&name, instances, is_keyed);
         let route = key.route::<P::Item<L::Out>, _>(how.count, |item| P::peek(item));
-        let (plan, mouth, opened) = self.open(&name, how.count, route);
+        let (plan, mouth, opened) = self.open(&name, &how, route);
         let capacity = opened.capacity;
         let last = opened.into_last(name, how, init);
         Builder {
@@ -468,7 +468,7 @@ where
     {
         let name = self.name("fold".to_string());
         let (how, Any) = self.check(&name, instances, false);
-        let (mut plan, mouth, opened) = self.open(&name, how.count, None);
+        let (mut plan, mouth, opened) = self.open(&name, &how, None);
         let last: Last<'env, P::Item<L::Out>, S, E, FailFast, W> =
             opened.into_last(name, how, init);
         // Its own mouth is that of a stage, which has none.
@@ -476,11 +476,11 @@ where
         (plan, mouth)
     }
 
-    /// Seals the last stage with a ring behind it, for `count` instances of a stage called `name`.
+    /// Seals the last stage with a ring behind it, for the instances of a stage called `name`.
     fn open(
         self,
         name: &Arc<str>,
-        count: usize,
+        how: &How,
         route: Option<Route<'env, P::Item<L::Out>>>,
     ) -> (
         Plan<'env, E>,
@@ -495,10 +495,11 @@ where
             ..
         } = self;
         let stage = plan.stages.len();
-        let tallies: Vec<_> = (0..count).map(|_| Tally::new()).collect();
+        let tallies: Vec<_> = (0..how.count).map(|_| Tally::new()).collect();
         let wanted = Wanted {
             stage: Some(name.to_string()),
-            consumers: count,
+            consumers: how.count,
+            is_ordered: how.window.is_some(),
             route,
         };
         let (rxs, edge, between) =

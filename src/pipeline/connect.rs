@@ -18,6 +18,8 @@ pub(crate) struct Wanted<'env, X> {
     /// Who takes from it; `None` where receivers do.
     pub(crate) stage: Option<String>,
     pub(crate) consumers: usize,
+    /// Whether their results keep the order of the jobs, which is that of one ring.
+    pub(crate) is_ordered: bool,
     pub(crate) route: Option<Route<'env, X>>,
 }
 
@@ -166,14 +168,15 @@ where
     last.seal(plan, txs)
 }
 
-/// Producers that get a ring each in front of a single consumer, at the most: it looks at all of them in turn,
-/// at two cache lines each.
+/// Producers that get a ring each, at the most: who takes from them looks at all in turn, at two cache lines each.
 const MERGED: usize = 8;
 
-/// Whether the one consumer takes from a ring for each producer instead of one that they share: a push then
-/// needs no read-modify-write, and no line moves between producers.
+/// Whether the consumers take from a ring for each producer instead of one that they share: no line moves between
+/// producers then, and what one consumer takes comes from one of them, mostly. Receivers are cloned, which ends of
+/// many rings cannot be.
 fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
-    (2..=MERGED).contains(&producers) && wanted.consumers == 1 && wanted.route.is_none()
+    let is_apart = wanted.consumers == 1 || wanted.stage.is_some() && !wanted.is_ordered;
+    (2..=MERGED).contains(&producers) && is_apart && wanted.route.is_none()
 }
 
 /// A new edge and its rings, from `producers` (none: dispatchers) to the consumers wanted.
@@ -211,6 +214,7 @@ fn rings<'env, X: Send + 'env>(
         stage,
         consumers,
         route,
+        ..
     } = wanted;
     let stage = stage.as_ref();
     let is_mouth = producers.is_none();
@@ -260,13 +264,22 @@ fn rings<'env, X: Send + 'env>(
         let (tx, rx) = single(plan);
         return (vec![tx], vec![rx]);
     }
-    if is_merged {
-        let lanes = (0..producers).map(|_| {
-            let (tx, rx) = ring_or(plan, stage, capacity, spsc::ring);
-            (Tx::new(To::Spsc(tx)), Rx::spsc(rx))
-        });
-        let (txs, lanes) = lanes.unzip();
+    if is_merged && consumers == 1 {
+        let (txs, lanes) = (0..producers).map(|_| single(plan)).unzip();
         return (txs, vec![Rx::lanes(lanes)]);
+    }
+    if is_merged {
+        let rings = (0..producers).map(|_| {
+            ring_or(plan, stage, capacity, |capacity| {
+                mpmc::sole_ring_at(capacity, 0)
+            })
+        });
+        let (txs, lanes): (Vec<_>, Vec<_>) = rings.unzip();
+        let rxs = (0..consumers).map(|nth| Rx::shared_lanes(&lanes, nth, consumers));
+        return (
+            txs.into_iter().map(|tx| Tx::new(To::Sole(tx))).collect(),
+            rxs.collect(),
+        );
     }
     let (tx, rxs) = shared(plan, consumers);
     ((0..producers).map(|_| tx.clone()).collect(), rxs)

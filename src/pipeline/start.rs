@@ -97,6 +97,7 @@ where
         let wanted = Wanted {
             stage: None,
             consumers: R::CONSUMERS,
+            is_ordered: false,
             route: None,
         };
         let (mut rxs, edge, _) =
@@ -162,6 +163,7 @@ where
         let wanted = Wanted {
             stage: None,
             consumers: 1,
+            is_ordered: false,
             route: None,
         };
         let (mut rxs, edge, _) =

@@ -179,6 +179,9 @@ impl<'env, 'own> Worker<'env, 'own> {
                 self.settle();
             }
             let mut jobs = self.sweep();
+            if jobs == 0 {
+                jobs = self.sweep_far();
+            }
             if self.is_light && self.helps {
                 self.light = self.light.wrapping_add(1);
                 if jobs == 0 || self.light.is_multiple_of(NOW_AND_THEN) {
@@ -225,6 +228,20 @@ impl<'env, 'own> Worker<'env, 'own> {
             nth += 1;
         }
         jobs
+    }
+
+    /// Polls the first duty at home that has something to do, whoever else is likely to do it.
+    fn sweep_far(&mut self) -> usize {
+        for nth in 0..self.home.len() {
+            let station = self.station(nth);
+            if station.home() == self.index && station.is_runnable(self.floor.core.phase()) {
+                let jobs = self.poll_resident(nth);
+                if jobs > 0 {
+                    return jobs;
+                }
+            }
+        }
+        0
     }
 
     fn sweep_bound(&mut self) -> usize {

@@ -148,16 +148,27 @@ impl<'env> Station<'env> {
         } else {
             self.input.has_jobs() && self.output.has_room()
         };
-        has_jobs || self.input.is_at_end() || self.share.as_ref().is_some_and(|it| !it.is_wanted())
+        has_jobs || self.has_news()
     }
 
-    /// Whether a poll of its home is worth it: as [`Station::is_runnable`], but for the room behind it. The duty knows
-    /// of that without a look at what others write, mostly.
+    /// Whether a poll of its home is worth it: as [`Station::is_runnable`], but for jobs that others are likely to take,
+    /// and for the room behind it. The duty knows of that without a look at what others write, mostly.
     #[inline]
     pub(crate) fn is_due(&self, phase: Phase) -> bool {
         let word = self.flags.word.load(Relaxed);
-        let is_plain = word & (CLAIMED | BOUND | ENDED | DORMANT | HOLDS | HAND) == 0;
-        is_plain && self.input.has_jobs() || word & (CLAIMED | BOUND) == 0 && self.is_ready(phase)
+        if word & (CLAIMED | BOUND) != 0 {
+            return false;
+        }
+        if word & (ENDED | DORMANT | HOLDS | HAND) != 0 || phase.drops_queued() {
+            return self.is_ready(phase);
+        }
+        self.input.has_near_jobs() || self.has_news()
+    }
+
+    /// Whether a poll would find its input at the end, or that it is not wanted any more.
+    #[inline]
+    fn has_news(&self) -> bool {
+        self.input.is_at_end() || self.share.as_ref().is_some_and(|it| !it.is_wanted())
     }
 
     /// Whether its input has ended.

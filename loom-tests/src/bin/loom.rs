@@ -6,7 +6,7 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -89,11 +89,13 @@ fn run(names: &[&str], bound: Option<&str>) -> io::Result<bool> {
 
 /// Builds all models and asks for their names.
 fn models() -> io::Result<Vec<Model>> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // As `cargo run` says it: a target folder may be used from more than one place.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("../target"), PathBuf::from);
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(package)
+        .current_dir(&package)
         .args([
             "test",
             "--no-run",

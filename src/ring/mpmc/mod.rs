@@ -22,15 +22,18 @@
     reason = "moves values through slots; invariants on `Shared`"
 )]
 
-use std::borrow::Borrow;
+mod hand;
+mod sole;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomData;
 
-use super::cursor::{Cursors, LEFT, STEP, distance};
-use super::slots::{Slot, allocate, drop_each};
 use crate::error::{Closed, PushError, RingError};
+use crate::ring::cursor::{Cursors, LEFT, STEP, distance};
+use crate::ring::slots::{Slot, allocate, drop_each};
 use crate::sync::{AcqRel, Acquire, Arc, AtomicUsize, IS_MODEL, Relaxed, Release, spin_hint};
+pub(crate) use hand::Hand;
+pub(crate) use sole::{Sole, sole_ring_at};
 
 /// Makes a ring that takes exactly `capacity` items.
 ///
@@ -133,6 +136,21 @@ impl<T> Shared<T> {
             count += 1;
         }
         count
+    }
+
+    fn has_room(&self) -> bool {
+        let mut tail = self.cursors.tail.load(Relaxed);
+        loop {
+            if tail & LEFT != 0 || self.free_from(tail, 1) > 0 {
+                return true;
+            }
+            // An old tail looks like a full ring: only one that still holds means it.
+            let now = self.cursors.tail.load(Relaxed);
+            if now == tail {
+                return false;
+            }
+            tail = now;
+        }
     }
 
     /// How many published items lie from `head` on, up to `limit`.
@@ -340,20 +358,24 @@ impl<T> Producer<T> {
         Consumer { shared, cursors }.try_pop()
     }
 
+    /// See [`Peek::has_room`].
+    pub(crate) fn has_room(&self) -> bool {
+        self.shared.has_room()
+    }
+
+    /// A look that is no end.
+    pub(crate) fn peek(&self) -> Peek<T> {
+        Peek(Arc::clone(&self.shared))
+    }
+}
+
+/// What anybody may see of the pushing ends.
+pub(crate) struct Peek<T>(Arc<Shared<T>>);
+
+impl<T> Peek<T> {
     /// Whether a push would have succeeded at some moment during the call (or the ring is closed).
     pub(crate) fn has_room(&self) -> bool {
-        let mut tail = self.cursors.tail.load(Relaxed);
-        loop {
-            if tail & LEFT != 0 || self.shared.free_from(tail, 1) > 0 {
-                return true;
-            }
-            // An old tail looks like a full ring: only one that still holds means it.
-            let now = self.cursors.tail.load(Relaxed);
-            if now == tail {
-                return false;
-            }
-            tail = now;
-        }
+        self.0.has_room()
     }
 }
 
@@ -516,78 +538,5 @@ impl<T> fmt::Debug for Consumer<T> {
         f.debug_tuple("mpmc::Consumer")
             .field(&self.cursors)
             .finish()
-    }
-}
-
-/// A consumer that claims a few positions at once and takes them one by one: a slot is given back when
-/// its item is taken, not before. What is still in the hand when it is dropped is dropped with it.
-pub(crate) struct Hand<T, C: Borrow<Consumer<T>> = Consumer<T>> {
-    consumer: C,
-    next: usize,
-    end: usize,
-    items: PhantomData<T>,
-}
-
-impl<T, C: Borrow<Consumer<T>>> Hand<T, C> {
-    pub(crate) fn new(consumer: C) -> Self {
-        Self {
-            consumer,
-            next: 0,
-            end: 0,
-            items: PhantomData,
-        }
-    }
-
-    /// Claims items if the hand is empty, up to what `limit` allows for the head it is given; returns how
-    /// many the hand holds. A capacity that is no power of two is kept by counting claims, so there the
-    /// hand holds one.
-    pub(crate) fn fill(&mut self, limit: impl Fn(usize) -> usize) -> usize {
-        if self.next == self.end {
-            let most = if self.consumer().shared.exact {
-                usize::MAX
-            } else {
-                1
-            };
-            let (word, count) = self.consumer().claim(|head| limit(head).min(most));
-            self.next = word;
-            self.end = word.wrapping_add(count * STEP);
-        }
-        distance(self.next, self.end)
-    }
-
-    /// Whether a fill claims one item at the most.
-    pub(crate) fn claims_singly(&self) -> bool {
-        !self.consumer().shared.exact
-    }
-
-    /// How many claimed items are in the hand.
-    pub(crate) fn held(&self) -> usize {
-        distance(self.next, self.end)
-    }
-
-    /// The word of the next item's position: its place in the order in which the ring was pushed.
-    #[inline]
-    pub(crate) fn ticket(&self) -> Option<usize> {
-        (self.next != self.end).then_some(self.next)
-    }
-
-    /// Takes the next item and gives its slot back. For a hand that is not empty; panics otherwise.
-    #[inline]
-    pub(crate) fn take(&mut self) -> T {
-        assert!(self.next != self.end, "a take from an empty hand");
-        let word = self.next;
-        self.next = word.wrapping_add(STEP);
-        // SAFETY: `fill` claimed `next..end`, and `next` has moved past `word`: taken once.
-        unsafe { self.consumer().shared.take(word) }
-    }
-
-    pub(crate) fn consumer(&self) -> &Consumer<T> {
-        self.consumer.borrow()
-    }
-}
-
-impl<T, C: Borrow<Consumer<T>>> Drop for Hand<T, C> {
-    fn drop(&mut self) {
-        drop_each(|| self.ticket().map(|_| self.take()));
     }
 }

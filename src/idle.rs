@@ -13,8 +13,8 @@ use crate::sync::{IS_MODEL, spin_hint, yield_thread};
 /// The next thing to do while there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Execute this many spin hints (about 9 ns each), then look again. A worker glances at its inputs after each of
-    /// them, and goes to work at once if something came.
+    /// Execute this many spin hints (about 9 ns each), then look again. After each of them there is a glance at what is
+    /// waited for, a worker's inputs for example, and it goes on at once if something came.
     Spin(u32),
     /// Offer the core to other threads (about 0.2 µs if there are none), then look again.
     Yield,
@@ -161,14 +161,14 @@ struct Backoff {
 }
 
 impl Backoff {
-    /// Hints a round: 2 × 9 ns is much less than a cache line's trip to another core and back (120 ns).
-    const HINTS: u32 = 2;
+    /// Hints a round, with a glance after each: what else there is to look at costs more than they do (8 × 9 ns).
+    const HINTS: u32 = 8;
     /// Rounds before yielding: about 20 µs with the looks between them, several times what a preempted neighbour's yield takes.
-    const ROUNDS: u32 = if IS_MODEL { 0 } else { 512 };
+    const ROUNDS: u32 = if IS_MODEL { 0 } else { 128 };
     /// Rounds before yielding when others want the core: one trip of a cache line and back.
-    const ROUNDS_CROWDED: u32 = if IS_MODEL { 0 } else { 4 };
+    const ROUNDS_CROWDED: u32 = if IS_MODEL { 0 } else { 1 };
     /// Rounds between two yields where nobody wants the core: about 1 µs, a few times what a yield takes (0.18 µs).
-    const ROUNDS_BETWEEN: u32 = 32;
+    const ROUNDS_BETWEEN: u32 = 8;
     /// A yield that took less did not let anybody run: two context switches take longer.
     const QUICK: Duration = Duration::from_micros(1);
 
@@ -219,7 +219,14 @@ impl IdleStrategy for Backoff {
     fn reset(&mut self) {
         self.round = 0;
         self.since = None;
-        self.yielded = None;
+        // What had come right after a yield is no reason to forget that it was quick; later is no sign of anything.
+        if self
+            .yielded
+            .take()
+            .is_some_and(|at| at.elapsed() < Self::QUICK)
+        {
+            self.alone = Self::ROUNDS;
+        }
     }
 }
 
@@ -242,7 +249,8 @@ pub(crate) fn wait<R>(
         }
         match idle.idle() {
             Step::Park => park(event, deadline, &mut ready),
-            step => pause(step),
+            Step::Spin(hints) => spin_until(hints, &mut ready),
+            Step::Yield => yield_core(),
         }
     }
 }
@@ -265,6 +273,17 @@ pub(crate) fn pause(step: Step) {
 fn spin(hints: u32) {
     for _ in 0..hints {
         spin_hint();
+    }
+}
+
+/// Spins, but no longer than until trying is worth it.
+#[inline(never)]
+fn spin_until(hints: u32, ready: &mut dyn FnMut() -> bool) {
+    for _ in 0..hints {
+        spin_hint();
+        if ready() {
+            return;
+        }
     }
 }
 

@@ -355,14 +355,22 @@ pub(crate) const LANE: u32 = 6;
 pub(crate) struct Neighbours {
     list: Arc<[Neighbour]>,
     part: Range<usize>,
+    /// Which of them comes first.
+    first: usize,
     /// Who calls is no neighbour of its own.
     but: Option<usize>,
 }
 
 impl Neighbours {
     pub(crate) fn all(list: &Arc<[Neighbour]>) -> Self {
+        Self::from(list, 0)
+    }
+
+    /// All, this one first.
+    pub(crate) fn from(list: &Arc<[Neighbour]>, first: usize) -> Self {
         Self {
             part: 0..list.len(),
+            first,
             list: Arc::clone(list),
             but: None,
         }
@@ -371,7 +379,7 @@ impl Neighbours {
     pub(crate) fn only(list: &Arc<[Neighbour]>, nth: usize) -> Self {
         Self {
             part: nth..nth + 1,
-            ..Self::all(list)
+            ..Self::from(list, nth)
         }
     }
 
@@ -383,8 +391,9 @@ impl Neighbours {
     }
 
     fn iter(&self) -> impl Iterator<Item = &Neighbour> {
-        let part = self.part.clone();
-        part.filter(|&nth| self.but != Some(nth))
+        let (before, from) = (self.part.start..self.first, self.first..self.part.end);
+        from.chain(before)
+            .filter(|&nth| self.but != Some(nth))
             .map(|nth| &self.list[nth])
     }
 

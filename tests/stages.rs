@@ -418,3 +418,35 @@ fn a_panic_under_fail_fast_keeps_its_payload() {
         assert!(payload.take().is_none());
     });
 }
+
+/// Workers that always find something near still look at what is near nobody: three instances push into rings of their
+/// own in front of two, one result comes through one of them, and only that result ends it all.
+#[test]
+fn rare_results_are_seen_while_all_are_busy() {
+    within(|| {
+        for counts in [(3, 2), (2, 3), (4, 2), (2, 2)] {
+            for seed in 0..5 {
+                let builder = Pure::builder::<u64>().workers(2);
+                let handle = builder.handle();
+                let rare = 1_000 + 77 * seed;
+                let report = builder
+                    .stage("often", Instances::new(counts.0), |_| {
+                        filter_map(move |x: u64| {
+                            (0..2_000).for_each(|_| std::hint::spin_loop());
+                            (x == rare).then_some(x)
+                        })
+                    })
+                    .stage("rarely", Instances::new(counts.1), |_| {
+                        let handle = handle.clone();
+                        map(move |x: u64| {
+                            handle.close();
+                            x
+                        })
+                    })
+                    .run(0.., |x| assert_eq!(x, rare))
+                    .unwrap();
+                assert_eq!(report.counters.stages[1].finished, 1);
+            }
+        }
+    });
+}

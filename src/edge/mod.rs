@@ -6,6 +6,7 @@ mod crew;
 mod mouth;
 mod peek;
 mod rx;
+mod turns;
 mod tx;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub(crate) use crew::Crew;
 pub(crate) use mouth::Mouth;
 pub(crate) use peek::{InputPeek, OutputPeek};
 pub(crate) use rx::Rx;
+pub(crate) use turns::taker_of;
 pub(crate) use tx::{Place, Route, To, Tx};
 
 use crate::lifecycle::Core;

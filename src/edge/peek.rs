@@ -123,9 +123,9 @@ impl<T: Send> InputPeek for MpmcInput<T> {
 }
 
 struct LanesInput<'env> {
-    /// Its own first, if it has one.
+    /// Those near it first.
     lanes: Vec<StdArc<dyn InputPeek + 'env>>,
-    has_own: bool,
+    near: usize,
 }
 
 impl InputPeek for LanesInput<'_> {
@@ -136,8 +136,7 @@ impl InputPeek for LanesInput<'_> {
         self.lanes.iter().any(|lane| lane.has_jobs())
     }
     fn has_near_jobs(&self) -> bool {
-        let near = if self.has_own { 1 } else { self.lanes.len() };
-        self.lanes[..near].iter().any(|lane| lane.has_jobs())
+        self.lanes[..self.near].iter().any(|lane| lane.has_jobs())
     }
     fn has_waiting(&self) -> bool {
         self.lanes.iter().any(|lane| lane.has_waiting())
@@ -221,11 +220,11 @@ impl<T: Send> Rx<T> {
             }),
             From::Window(taker) => StdArc::new(taker.peek()),
             From::Lanes { lanes, turns, .. } => {
-                let own = turns.own();
-                let (before, from) = lanes.split_at(own.unwrap_or(0));
+                let near = turns.near().unwrap_or(0..lanes.len());
+                let (before, from) = lanes.split_at(near.start);
                 StdArc::new(LanesInput {
                     lanes: from.iter().chain(before).map(Self::peek).collect(),
-                    has_own: own.is_some(),
+                    near: near.len(),
                 })
             }
         }

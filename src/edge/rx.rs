@@ -3,6 +3,7 @@
 use std::sync::Arc as StdArc;
 
 use super::Call;
+use super::turns::{Turns, near};
 use crate::counters::Tally;
 use crate::lifecycle::{Core, Phase};
 use crate::ring::cursor::{Cursors, distance};
@@ -42,40 +43,6 @@ pub(super) enum From<T> {
     },
 }
 
-/// Which lane is taken from next.
-pub(super) enum Turns {
-    /// The one behind the last: nobody else takes from them.
-    Round,
-    /// Where others take from them, too, one's own: what comes from the same worker is warm here. Another if that has
-    /// nothing, and in every [`STRANGE`]th turn: its own taker may be inside of a long job.
-    Own { lane: usize, turns: usize },
-}
-
-/// Turns of one's own lane from one of another to the next.
-const STRANGE: usize = 8;
-
-impl Turns {
-    /// The lane that comes first in the next turn.
-    fn next(&mut self, at: usize, lanes: usize) -> usize {
-        match self {
-            Self::Round => (at + 1) % lanes,
-            Self::Own { lane, turns } => {
-                *turns = turns.wrapping_add(1);
-                let is_strange = turns.is_multiple_of(STRANGE);
-                let away = if is_strange { *turns / STRANGE } else { 0 };
-                (*lane + away) % lanes
-            }
-        }
-    }
-
-    pub(super) fn own(&self) -> Option<usize> {
-        match self {
-            Self::Round => None,
-            Self::Own { lane, .. } => Some(*lane),
-        }
-    }
-}
-
 impl<T> Rx<T> {
     fn new(from: From<T>, instances: usize) -> Self {
         Self {
@@ -113,13 +80,13 @@ impl<T> Rx<T> {
 
     /// The `nth` of the ends of many rings that `instances` share.
     pub(crate) fn shared_lanes(rings: &[mpmc::Consumer<T>], nth: usize, instances: usize) -> Self {
-        let (lane, turns) = (nth % rings.len(), 0);
-        let ends = rings.iter().enumerate().map(|(nth, ring)| Self {
-            is_own: nth == lane,
+        let near = near(nth, instances, rings.len());
+        let ends = rings.iter().enumerate().map(|(lane, ring)| Self {
+            is_own: near.contains(&lane) && rings.len() >= instances,
             ..Self::mpmc(ring.clone(), instances)
         });
-        let lanes = ends.collect();
-        let (at, turns) = (lane, Turns::Own { lane, turns });
+        let (lanes, at, turns) = (ends.collect(), near.start, 0);
+        let turns = Turns::Near { lanes: near, turns };
         Self::new(From::Lanes { lanes, at, turns }, instances)
     }
 
@@ -332,11 +299,17 @@ impl<T> Rx<T> {
         }
         let filled = match &mut self.from {
             From::Mpmc(hand) if hand.claims_singly() => self.fill(left),
-            From::Lanes { lanes, at, turns } if turns.own().is_some() => {
-                lanes[*at].release();
-                lanes[*at].fill(left)
-            }
-            From::Lanes { .. } => self.fill(left),
+            From::Lanes { lanes, at, turns } => match turns.near() {
+                None => self.fill(left),
+                // What others are likely to take is not worth it in the middle of a poll.
+                Some(near) => {
+                    lanes[*at].release();
+                    let mut near = near.filter(|&lane| lanes[lane].fill(left) > 0);
+                    let found = near.next();
+                    *at = found.unwrap_or(*at);
+                    usize::from(found.is_some())
+                }
+            },
             From::Spsc(_) | From::Mpmc(_) | From::Window(_) => 0,
         };
         if filled > 0 {

@@ -106,13 +106,13 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
-    /// Says who is at the other end, by edge and lane; for lanes, at each one's.
+    /// Says who is at the other end, by edge and ring; for lanes, at each one's.
     pub(crate) fn attach(&mut self, mut call: impl FnMut(usize, usize) -> Call) {
         self.attach_each(&mut call);
     }
 
     pub(super) fn attach_each(&mut self, call: &mut dyn FnMut(usize, usize) -> Call) {
-        let (edge, _) = self.place;
+        let (edge, ring) = self.place;
         match &mut self.to {
             To::Lanes { lanes, .. } => {
                 for (nth, lane) in lanes.iter_mut().enumerate() {
@@ -120,7 +120,7 @@ impl<'env, T> Tx<'env, T> {
                 }
             }
             To::All(all) => all.attach(call),
-            _ => self.call = call(edge, 0),
+            _ => self.call = call(edge, ring),
         }
     }
 

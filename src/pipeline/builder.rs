@@ -499,7 +499,7 @@ where
         let wanted = Wanted {
             stage: Some(name.to_string()),
             consumers: how.count,
-            is_ordered: how.window.is_some(),
+            is_one_ring: how.window.is_some() || how.scale.is_some(),
             route,
         };
         let (rxs, edge, between) =

@@ -18,8 +18,8 @@ pub(crate) struct Wanted<'env, X> {
     /// Who takes from it; `None` where receivers do.
     pub(crate) stage: Option<String>,
     pub(crate) consumers: usize,
-    /// Whether their results keep the order of the jobs, which is that of one ring.
-    pub(crate) is_ordered: bool,
+    /// Whether they all take from one ring: it gives results their order, and no lane is near a dormant instance.
+    pub(crate) is_one_ring: bool,
     pub(crate) route: Option<Route<'env, X>>,
 }
 
@@ -175,7 +175,7 @@ const MERGED: usize = 8;
 /// producers then, and what one consumer takes comes from one of them, mostly. Receivers are cloned, which ends of
 /// many rings cannot be.
 fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
-    let is_apart = wanted.consumers == 1 || wanted.stage.is_some() && !wanted.is_ordered;
+    let is_apart = wanted.consumers == 1 || wanted.stage.is_some() && !wanted.is_one_ring;
     (2..=MERGED).contains(&producers) && is_apart && wanted.route.is_none()
 }
 

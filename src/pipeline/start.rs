@@ -97,7 +97,7 @@ where
         let wanted = Wanted {
             stage: None,
             consumers: R::CONSUMERS,
-            is_ordered: false,
+            is_one_ring: false,
             route: None,
         };
         let (mut rxs, edge, _) =
@@ -163,7 +163,7 @@ where
         let wanted = Wanted {
             stage: None,
             consumers: 1,
-            is_ordered: false,
+            is_one_ring: false,
             route: None,
         };
         let (mut rxs, edge, _) =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{CallerDuty, DutyPlan, EdgePlan};
 use crate::affinity::allowed_cores;
-use crate::edge::{Call, Place};
+use crate::edge::{Call, Place, taker_of};
 use crate::lifecycle::Core;
 use crate::lot::{BOUND, Bell, Flags, Lot, Neighbour, Neighbours};
 
@@ -39,13 +39,16 @@ impl Wiring {
         }
     }
 
-    /// Whom to call behind edge `edge`, lane `lane`.
+    /// Whom to call behind edge `edge`, ring `lane`.
     pub(crate) fn behind(&self, edge: usize, lane: usize) -> Call {
         let wires = &self.edges[edge];
         if wires.consumers.is_empty() {
             Call::Exit(Arc::clone(&self.core))
         } else if wires.has_lanes {
             self.bell(Neighbours::only(&wires.consumers, lane))
+        } else if wires.is_merged {
+            let near = taker_of(lane, wires.consumers.len(), wires.producers.len());
+            self.bell(Neighbours::from(&wires.consumers, near))
         } else {
             self.bell(Neighbours::all(&wires.consumers))
         }

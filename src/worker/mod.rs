@@ -38,7 +38,8 @@ const MOMENT: Duration = if IS_MODEL {
 /// Polls in a row with little to do after which an adopted duty goes back: a few hundred µs at least.
 const QUIET: u32 = 4096;
 
-/// Sweeps with little to do from one look at the others' lines, and at the clock, to the next.
+/// Sweeps from one look at what others are likely to do to the next; and, of those with little to do, from one look at
+/// the others' lines, and at the clock, to the next.
 const NOW_AND_THEN: u32 = if IS_MODEL { 1 } else { 16 };
 
 /// A duty that only this worker polls.
@@ -73,6 +74,8 @@ pub(crate) struct Worker<'env, 'own> {
     /// Whether the polls of this sweep had little or nothing to do, and how many sweeps were like that.
     is_light: bool,
     light: u32,
+    /// All sweeps.
+    sweeps: u32,
     /// Whether the last poll was of jobs that are long.
     is_slow: bool,
     on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
@@ -164,6 +167,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             trial: Trial::default(),
             is_light: true,
             light: 0,
+            sweeps: 0,
             is_slow: false,
             on_panic,
         }
@@ -179,8 +183,9 @@ impl<'env, 'own> Worker<'env, 'own> {
                 self.settle();
             }
             let mut jobs = self.sweep();
-            if jobs == 0 {
-                jobs = self.sweep_far();
+            self.sweeps = self.sweeps.wrapping_add(1);
+            if jobs == 0 || self.sweeps.is_multiple_of(NOW_AND_THEN) {
+                jobs += self.sweep_far();
             }
             if self.is_light && self.helps {
                 self.light = self.light.wrapping_add(1);
@@ -192,8 +197,7 @@ impl<'env, 'own> Worker<'env, 'own> {
                 self.judge();
             }
             if jobs > 0 {
-                self.guard(|idle| idle.reset());
-                self.looks = LOOKS;
+                self.was_busy();
             } else if self.is_over() {
                 self.end_shares();
                 return self.trial.close(&self.floor);
@@ -230,18 +234,20 @@ impl<'env, 'own> Worker<'env, 'own> {
         jobs
     }
 
-    /// Polls the first duty at home that has something to do, whoever else is likely to do it.
+    /// Polls each duty of its own that has something to do, whoever else is likely to do it.
     fn sweep_far(&mut self) -> usize {
+        let mut jobs = 0;
         for nth in 0..self.home.len() {
-            let station = self.station(nth);
-            if station.home() == self.index && station.is_runnable(self.floor.core.phase()) {
-                let jobs = self.poll_resident(nth);
-                if jobs > 0 {
-                    return jobs;
-                }
+            if self.is_far_due(nth) {
+                jobs += self.poll_resident(nth);
             }
         }
-        0
+        jobs
+    }
+
+    fn is_far_due(&self, nth: usize) -> bool {
+        let station = self.station(nth);
+        station.home() == self.index && station.is_runnable(self.floor.core.phase())
     }
 
     fn sweep_bound(&mut self) -> usize {
@@ -502,21 +508,33 @@ impl<'env, 'own> Worker<'env, 'own> {
         self.park();
     }
 
-    /// Spins, but no longer than until a poll is worth it: a look costs as much as a hint, all that a sweep does many
-    /// times that.
-    fn watch(&self, hints: u32) {
-        let floor = &*self.floor;
-        for _ in 0..hints {
+    /// Spins, but no longer than until a poll is worth it, and polls: a look costs as much as a hint, all that a sweep
+    /// does many times that.
+    fn watch(&mut self, hints: u32) {
+        for hint in 1..=hints {
             spin_hint();
-            let phase = floor.core.phase();
-            let is_due = self.home.iter().any(|resident| {
-                let station = &floor.stations[resident.number];
-                station.home() == self.index && station.is_due(phase)
-            });
-            if is_due || self.bound.iter().any(|bound| self.is_ready(bound, phase)) {
+            let phase = self.floor.core.phase();
+            let is_due = |nth: &usize| {
+                let station = self.station(*nth);
+                let is_near = station.home() == self.index && station.is_due(phase);
+                is_near || hint.is_multiple_of(NOW_AND_THEN) && self.is_far_due(*nth)
+            };
+            if let Some(nth) = (0..self.home.len()).find(is_due) {
+                if self.poll_resident(nth) > 0 {
+                    self.was_busy();
+                }
+                return;
+            }
+            if self.bound.iter().any(|bound| self.is_ready(bound, phase)) {
                 return;
             }
         }
+    }
+
+    /// There was something to do.
+    fn was_busy(&mut self) {
+        self.guard(|idle| idle.reset());
+        self.looks = LOOKS;
     }
 
     /// Whether a duty of its own has something to do.

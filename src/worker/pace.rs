@@ -14,6 +14,9 @@ const SHORT: Duration = if IS_MODEL {
 };
 /// Jobs in a poll at the most. 64 per publication reach 93–98 % of streaming.
 pub(crate) const BUDGET: usize = 64;
+/// From this length on a job is a turn of its own: then looking after all others for each costs no more than a few in a
+/// hundred.
+const LONG: Duration = Duration::from_micros(4);
 /// Polls between two looks at the clock once the stride has settled: two looks (16–50 ns each) are much beside a
 /// poll of two jobs of 1 µs.
 const EVERY: u32 = 8;
@@ -21,6 +24,8 @@ const EVERY: u32 = 8;
 /// Learns how many jobs fit into [`SHORT`].
 pub(crate) struct Pace {
     stride: usize,
+    /// Whether a job took [`LONG`], as far as is known.
+    is_slow: bool,
     /// Whether the last look changed it by less than the double or half.
     is_settled: bool,
     polls: u32,
@@ -30,6 +35,7 @@ impl Pace {
     pub(crate) fn new() -> Self {
         Self {
             stride: 1,
+            is_slow: true,
             is_settled: false,
             polls: 0,
         }
@@ -61,7 +67,7 @@ impl Pace {
     /// Whether jobs take so long that each is a turn of its own.
     #[inline]
     pub(crate) fn is_slow(&self) -> bool {
-        self.stride == 1
+        self.is_slow
     }
 
     /// Begins a poll of up to `count` jobs: looks at the clock if it is worth it. Less than a stride tells
@@ -86,6 +92,8 @@ impl Pace {
 
     fn learn(&mut self, took: Duration, count: usize) {
         if took > SHORT || count >= self.stride {
+            self.is_slow =
+                !IS_MODEL && took >= LONG.saturating_mul(u32::try_from(count).unwrap_or(1));
             let before = self.stride;
             let fit = SHORT.as_nanos() * count as u128 / took.as_nanos().max(1);
             let most = (2 * before).min(BUDGET);

@@ -1,5 +1,10 @@
 //! Cores: which there are, and pinning the calling thread to one. The only file that names core_affinity.
 
+#![cfg_attr(
+    target_os = "linux",
+    expect(unsafe_code, reason = "the system call that says where a thread is")
+)]
+
 use std::sync::OnceLock;
 
 use crate::error::PinError;
@@ -32,6 +37,25 @@ pub fn allowed_cores() -> &'static [usize] {
         }
         cores
     })
+}
+
+/// The allowed cores, beginning with the one that the calling thread is on, as far as the system says: threads that are
+/// pinned to the others do not wait for it, nor it for them.
+pub(crate) fn cores_from_here() -> impl Iterator<Item = usize> + Clone {
+    let allowed = allowed_cores();
+    let here = allowed.iter().position(|&core| Some(core) == current());
+    allowed.iter().copied().cycle().skip(here.unwrap_or(0))
+}
+
+#[cfg(target_os = "linux")]
+fn current() -> Option<usize> {
+    // SAFETY: the call takes nothing, touches no memory of ours and gives -1 where the kernel does not have it.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn current() -> Option<usize> {
+    None
 }
 
 /// Refuses a core that this process may not run on, before the system sees it.

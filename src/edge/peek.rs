@@ -17,6 +17,10 @@ pub(crate) trait InputPeek: Send + Sync {
     fn has_jobs(&self) -> bool {
         self.backlog() > 0
     }
+    /// Whether others take from the same ring, just as likely.
+    fn is_shared(&self) -> bool {
+        false
+    }
     /// [`InputPeek::has_jobs`] for its home: leaves out what others are likely to take.
     fn has_near_jobs(&self) -> bool {
         self.has_jobs()
@@ -81,6 +85,9 @@ struct MpmcInput<T> {
 }
 
 impl<T: Send> InputPeek for MpmcInput<T> {
+    fn is_shared(&self) -> bool {
+        true
+    }
     fn backlog(&self) -> usize {
         if self.has_jobs() {
             self.consumer.len().max(1)

@@ -62,7 +62,8 @@ where
         self
     }
 
-    /// The cores that floating workers are pinned to, in turn; all allowed ones where nothing is said.
+    /// The cores that floating workers are pinned to, in turn. Where nothing is said, all allowed ones, beginning behind
+    /// the one that the calling thread is on at the start: it may well stay there, and feed.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.plan.config.cores = Some(cores.into_iter().collect());
         self

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{Config, DutyPlan};
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::{Pin, allowed_cores, cores_from_here};
 use crate::error::PinError;
 use crate::placement::WorkerPlacement;
 
@@ -57,7 +57,11 @@ impl Assignment {
     /// more homes than cores: further workers only help, which they do when a home is held up.
     pub(super) fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
         let cores = allowed_cores();
-        let pin_to = config.cores.as_deref().unwrap_or(cores);
+        // The first worker of those that the caller is one of is the caller.
+        let mut pin_to: Box<dyn Iterator<Item = usize>> = match &config.cores {
+            Some(named) => Box::new(named.iter().copied().cycle()),
+            None => Box::new(cores_from_here().skip(usize::from(!has_caller))),
+        };
         let floats = |nth: &usize| duties[*nth].core.is_none();
         let all = (0..duties.len()).filter(floats).count();
         let mut order: Vec<usize> = (0..duties.len())
@@ -84,10 +88,10 @@ impl Assignment {
         }
 
         let mut workers: Vec<WorkerPlan> = (0..floating)
-            .map(|index| WorkerPlan {
+            .map(|index| (index, pin_to.next()))
+            .map(|(index, core)| WorkerPlan {
                 name: Arc::from(format!("ringmill/{index}")),
-                core: (config.pin != Pin::Off && !(has_caller && index == 0))
-                    .then(|| pin_to[(index + config.skip_cores) % pin_to.len()]),
+                core: core.filter(|_| config.pin != Pin::Off && !(has_caller && index == 0)),
                 required: false,
                 pinned: false,
                 refused: None,

@@ -104,8 +104,6 @@ pub(crate) struct EdgePlan {
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) cores: Option<Vec<usize>>,
-    /// How many of the cores are left to threads outside, before workers are pinned in turn.
-    pub(crate) skip_cores: usize,
     pub(crate) pin: Pin,
     pub(crate) idle: Idle,
     pub(crate) timing: Timing,
@@ -156,7 +154,6 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             config: Config {
                 workers: None,
                 cores: None,
-                skip_cores: 0,
                 pin: Pin::default(),
                 idle: Idle::default(),
                 timing: Timing::new(),

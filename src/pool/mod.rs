@@ -188,7 +188,8 @@ impl PoolBuilder {
         self
     }
 
-    /// The cores that workers are pinned to, in turn; all allowed ones but the first where nothing is said.
+    /// The cores that workers are pinned to, in turn. Where nothing is said, all allowed ones, beginning behind the one that
+    /// the calling thread is on at the start.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.plan.config.cores = Some(cores.into_iter().collect());
         self
@@ -230,7 +231,6 @@ impl PoolBuilder {
             return Err(BuildError::ZeroWorkers);
         }
         plan.config.workers = Some((workers - 1).max(1));
-        plan.config.skip_cores = usize::from(plan.config.cores.is_none());
         let board = Arc::new(Board::new(SLOTS));
         let executor = Arc::clone(&plan.executor);
         let helpers = workers - 1;

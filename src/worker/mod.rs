@@ -221,15 +221,23 @@ impl<'env, 'own> Worker<'env, 'own> {
 
     /// Polls each duty of its own once, last stage first. What slow jobs of one of several instances gave is taken further
     /// at once, while it is warm here, before another instance begins more of them.
+    /// Of instances that take from the same ring one is enough: one state is warm, and what it gave lies in one lane.
     fn sweep(&mut self) -> usize {
         let mut jobs = self.sweep_bound();
-        let mut nth = 0;
-        while nth < self.home.len() {
-            jobs += self.look_after(nth);
+        let mut busy = None;
+        for nth in 0..self.home.len() {
+            let stage = self.station(nth).stage;
+            if busy == Some(stage) && self.station(nth).is_spare() {
+                continue;
+            }
+            let moved = self.look_after(nth);
+            jobs += moved;
+            if moved > 0 {
+                busy = Some(stage);
+            }
             if self.is_slow && self.station(nth).past.has_siblings {
                 jobs += self.follow(nth) + self.sweep_bound();
             }
-            nth += 1;
         }
         jobs
     }

@@ -165,6 +165,14 @@ impl<'env> Station<'env> {
         self.input.has_near_jobs() || self.has_news()
     }
 
+    /// Whether all that it could do now is what another instance at the same worker has just done: taking jobs from a ring
+    /// that both share.
+    #[inline]
+    pub(super) fn is_spare(&self) -> bool {
+        let word = self.flags.word.load(Relaxed);
+        self.past.has_siblings && self.input.is_shared() && word & (HOLDS | HAND) == 0
+    }
+
     /// Whether a poll would find its input at the end, or that it is not wanted any more.
     #[inline]
     fn has_news(&self) -> bool {

@@ -99,8 +99,8 @@
 //! # Which ring?
 //!
 //! A pipeline chooses by the number of instances at both ends, where a dispatcher that cannot be cloned and `run`
-//! count as one: [`spsc`](ring::spsc) where both are one; a ring for each of up to eight instances where others
-//! follow, `spsc` in front of one and a ring with one pushing end in front of several; [`mpmc`](ring::mpmc)
+//! count as one: [`spsc`](ring::spsc) where both are one; a ring for each of several instances, `spsc` for up to
+//! eight in front of one, and rings with one pushing end for up to 32 in front of several; [`mpmc`](ring::mpmc)
 //! otherwise, in front of ordered instances, and at a mouth that drops the oldest job. So a stage of one
 //! instance is cheaper to reach than one of two, and two are worth it only where one core is not enough.
 //! [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the

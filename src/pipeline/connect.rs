@@ -168,15 +168,22 @@ where
     last.seal(plan, txs)
 }
 
-/// Producers that get a ring each, at the most: who takes from them looks at all in turn, at two cache lines each.
+/// Producers that get a ring each in front of a single consumer, at the most: it looks at all of them in turn, at two
+/// cache lines each.
 const MERGED: usize = 8;
+/// The same in front of several, each of which mostly looks at those near it.
+const SHARED: usize = 32;
 
 /// Whether the consumers take from a ring for each producer instead of one that they share: no line moves between
 /// producers then, and what one consumer takes comes from one of them, mostly. Receivers are cloned, which ends of
 /// many rings cannot be.
 fn is_merged<X>(producers: usize, wanted: &Wanted<'_, X>) -> bool {
-    let is_apart = wanted.consumers == 1 || wanted.stage.is_some() && !wanted.is_one_ring;
-    (2..=MERGED).contains(&producers) && is_apart && wanted.route.is_none()
+    let most = match wanted.consumers {
+        1 => MERGED,
+        _ if wanted.stage.is_some() && !wanted.is_one_ring => SHARED,
+        _ => 0,
+    };
+    (2..=most).contains(&producers) && wanted.route.is_none()
 }
 
 /// A new edge and its rings, from `producers` (none: dispatchers) to the consumers wanted.

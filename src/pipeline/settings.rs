@@ -62,8 +62,8 @@ where
         self
     }
 
-    /// The cores that floating workers are pinned to, in turn. Where nothing is said, all allowed ones, beginning behind
-    /// the one that the calling thread is on at the start: it may well stay there, and feed.
+    /// The cores that floating workers are pinned to, in turn; all allowed ones where nothing is said. Where
+    /// the calling thread is a worker, in `run`, the others begin behind the one that it is on.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.plan.config.cores = Some(cores.into_iter().collect());
         self

@@ -60,7 +60,9 @@ impl Assignment {
         // The first worker of those that the caller is one of is the caller.
         let mut pin_to: Box<dyn Iterator<Item = usize>> = match &config.cores {
             Some(named) => Box::new(named.iter().copied().cycle()),
-            None => Box::new(cores_from_here().skip(usize::from(!has_caller))),
+            None if has_caller => Box::new(cores_from_here()),
+            None if config.is_beside_caller => Box::new(cores_from_here().skip(1)),
+            None => Box::new(cores.iter().copied().cycle()),
         };
         let floats = |nth: &usize| duties[*nth].core.is_none();
         let all = (0..duties.len()).filter(floats).count();

@@ -104,6 +104,8 @@ pub(crate) struct EdgePlan {
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) cores: Option<Vec<usize>>,
+    /// Whether the calling thread works, too, and is none of the workers.
+    pub(crate) is_beside_caller: bool,
     pub(crate) pin: Pin,
     pub(crate) idle: Idle,
     pub(crate) timing: Timing,
@@ -154,6 +156,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             config: Config {
                 workers: None,
                 cores: None,
+                is_beside_caller: false,
                 pin: Pin::default(),
                 idle: Idle::default(),
                 timing: Timing::new(),

@@ -231,6 +231,7 @@ impl PoolBuilder {
             return Err(BuildError::ZeroWorkers);
         }
         plan.config.workers = Some((workers - 1).max(1));
+        plan.config.is_beside_caller = true;
         let board = Arc::new(Board::new(SLOTS));
         let executor = Arc::clone(&plan.executor);
         let helpers = workers - 1;

@@ -19,7 +19,7 @@ pub(crate) struct Rx<T> {
     instances: usize,
     /// How many of them live, where that changes.
     sharers: usize,
-    /// Whether the others have lanes of their own and take from this one only if it has much.
+    /// Whether it is the only end near its ring: the others take from that if they find nothing else.
     is_own: bool,
     /// Tickets may be taken only this far ahead of the consumer of the stage's window.
     pub(super) gate: Option<Arc<Cursors>>,

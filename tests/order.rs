@@ -155,9 +155,9 @@ fn f_1_the_window_bounds_how_far_the_fastest_runs_ahead() {
             let started = Arc::new(AtomicUsize::new(0));
             let first_is_over = Arc::new(AtomicUsize::new(0));
             let (count_up, over) = (Arc::clone(&started), Arc::clone(&first_is_over));
-            let mut out = Vec::new();
-            Pure::builder::<u64>()
-                .capacity(64)
+            // Not `run`: its caller does not feed while it is inside of the first job, which waits for others.
+            let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
+                .capacity(100)
                 .workers(2)
                 .stage("many", Instances::new(2).ordered(window), move |_| {
                     let (started, over) = (Arc::clone(&count_up), Arc::clone(&over));
@@ -172,9 +172,12 @@ fn f_1_the_window_bounds_how_far_the_fastest_runs_ahead() {
                         x
                     })
                 })
-                .run(0..100, |x| out.push(x))
+                .start()
                 .unwrap();
-            assert!(out.into_iter().eq(0..100));
+            assert_eq!(dispatcher.dispatch_all(0..100), Ok(100));
+            drop(dispatcher);
+            assert!(receiver.into_iter().eq(0..100));
+            pipeline.join().unwrap();
         }
     });
 }

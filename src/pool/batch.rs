@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
@@ -36,7 +37,7 @@ impl Pieces {
     }
 
     /// The next piece; every index is in exactly one.
-    fn claim(&self) -> Option<std::ops::Range<usize>> {
+    fn claim(&self) -> Option<Range<usize>> {
         let mut start = self.next.load(Relaxed);
         loop {
             if start >= self.len {
@@ -138,28 +139,43 @@ impl<'a, T, R, F: Fn(&T) -> R> Map<'a, T, R, F> {
     }
 }
 
+impl<T, R, F: Fn(&T) -> R> Map<'_, T, R, F> {
+    /// Writes the results of a piece that is the caller's, and takes their indices out of it one by one: after a panic its
+    /// first is the index of the call.
+    #[inline]
+    fn write(&self, piece: &mut Range<usize>) {
+        /// Says how far it came, also in a panic: until then that stays in a register.
+        struct Progress<'a>(&'a mut usize, usize);
+        impl Drop for Progress<'_> {
+            fn drop(&mut self) {
+                *self.0 += self.1;
+            }
+        }
+        let (items, start) = (&self.items[piece.clone()], piece.start);
+        let mut progress = Progress(&mut piece.start, 0);
+        for (nth, item) in items.iter().enumerate() {
+            progress.1 = nth;
+            let result = (self.f)(item);
+            // SAFETY: the place lies within what `new` reserved, as the item does within the items.
+            let place = unsafe { self.out.add(start + nth) };
+            // SAFETY: I1, the place is ours and not written.
+            unsafe { place.write(result) };
+        }
+        progress.1 = items.len();
+    }
+}
+
 impl<T: Sync, R: Send, F: Fn(&T) -> R + Sync> Batch for Map<'_, T, R, F> {
     fn work(&self) {
-        while let Some(piece) = self.pieces.claim() {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                let went_well = self.panic.guard(|| {
-                    for index in rest.by_ref() {
-                        let result = (self.f)(&self.items[index]);
-                        // SAFETY: the place lies within what `new` reserved.
-                        let place = unsafe { self.out.add(index) };
-                        // SAFETY: I1, the place is ours and not written.
-                        unsafe { place.write(result) };
-                    }
-                });
-                if !went_well {
-                    // The rest of the piece goes on; this index has no result.
-                    let failed = rest.start - 1;
-                    self.missing
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(failed);
-                }
+        while let Some(mut piece) = self.pieces.claim() {
+            while !self.panic.guard(|| self.write(&mut piece)) {
+                // This index has no result; the rest of the piece goes on.
+                let failed = piece.start;
+                piece.start += 1;
+                self.missing
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(failed);
             }
         }
     }

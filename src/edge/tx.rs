@@ -125,37 +125,26 @@ impl<'env, T> Tx<'env, T> {
     }
 
     /// Hands an item on; [`Tx::publish`] makes it visible at the latest.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the hot loop, once per result")]
+    #[inline(always)]
     pub(crate) fn try_send(&mut self, item: T) -> Result<(), T> {
         self.dirty = true;
+        if let To::Spsc(producer) = &mut self.to {
+            return producer.write(item);
+        }
+        self.try_send_otherwise(item)
+    }
+
+    #[inline(never)]
+    fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
         match &mut self.to {
             To::Spsc(producer) => producer.write(item),
             To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
             To::Sole(producer) => producer.try_push(item),
             To::Lanes { lanes, route } => {
                 self.full_lane = route(&item);
-                lanes[self.full_lane].try_send_to_lane(item)
+                lanes[self.full_lane].try_send(item)
             }
-            _ => self.try_send_otherwise(item),
-        }
-    }
-
-    /// [`Tx::try_send`] where there are no lanes.
-    #[inline]
-    fn try_send_to_lane(&mut self, item: T) -> Result<(), T> {
-        self.dirty = true;
-        match &mut self.to {
-            To::Spsc(producer) => producer.write(item),
-            _ => self.try_send_otherwise(item),
-        }
-    }
-
-    /// [`Tx::try_send`] for all but the simplest rings, whose code stays small enough to be part of a poll's.
-    #[inline(never)]
-    fn try_send_otherwise(&mut self, item: T) -> Result<(), T> {
-        match &mut self.to {
-            To::Spsc(_) | To::Sole(_) | To::Lanes { .. } => self.try_send(item),
-            To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
             To::Window {
                 placer,
                 ticket,
@@ -197,24 +186,25 @@ impl<'env, T> Tx<'env, T> {
     }
 
     /// Whether a job may be started: its first result has a place, as far as can be known.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
+    #[inline(always)]
     pub(crate) fn has_room(&mut self) -> bool {
-        match &mut self.to {
-            To::Spsc(producer) => producer.has_room(),
-            To::Sole(producer) => producer.has_room(),
-            To::Mpmc(_) | To::Mouth(_) | To::All(_) => self.has_room_otherwise(),
-            // The ticket is taken only with room; a lane is known only with the result.
-            To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
+        if let To::Spsc(producer) = &mut self.to {
+            return producer.has_room();
         }
+        self.has_room_otherwise()
     }
 
     #[inline(never)]
     fn has_room_otherwise(&mut self) -> bool {
         match &mut self.to {
+            To::Spsc(producer) => producer.has_room(),
+            To::Sole(producer) => producer.has_room(),
             To::Mpmc(producer) => producer.has_room(),
             To::Mouth(mouth) => mouth.has_room(),
             To::All(all) => all.has_room(),
-            _ => self.has_room(),
+            // The ticket is taken only with room; a lane is known only with the result.
+            To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
         }
     }
 

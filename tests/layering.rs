@@ -63,7 +63,13 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ),
     // The loop.
     ("worker::pace", 30, &[]),
-    ("worker::duty", 30, &["worker::pace"]),
+    ("worker::out", 30, &[]),
+    ("worker::burst", 30, &["worker::out"]),
+    (
+        "worker::duty",
+        30,
+        &["worker::pace", "worker::out", "worker::burst"],
+    ),
     ("worker::station", 30, &["worker::duty"]),
     ("worker::floor", 30, &["worker::duty", "worker::station"]),
     ("worker::keeper", 30, &["worker::station", "worker::floor"]),
@@ -79,6 +85,18 @@ const TABLE: &[(&str, u32, &[&str])] = &[
             "worker::trial",
         ],
     ),
+    // The parts of a worker that are not its loop.
+    (
+        "worker::helping",
+        30,
+        &[
+            "worker",
+            "worker::station",
+            "worker::floor",
+            "worker::trial",
+        ],
+    ),
+    ("worker::rest", 30, &["worker", "worker::floor"]),
     // What is to be built, without its types.
     ("plan::*", 35, &["plan::*"]),
     // Assemblies: they do not know each other.

@@ -5,16 +5,17 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::burst::Burst;
+use super::out::{Emit, Out};
 use super::pace::Pace;
 use crate::counters::Tally;
 use crate::edge::{Rx, Tx};
 use crate::error::Fault;
 use crate::executor::Executor;
-use crate::lifecycle::Core;
 use crate::lot::{DORMANT, ENDED, HAND, HOLDS, LANE};
-use crate::policy::{Opened, Policy};
+use crate::policy::Policy;
 use crate::scale::Share;
-use crate::stage::{Context, Flow, Outlet, Stage};
+use crate::stage::{Context, Flow, Stage};
 use crate::timing::Late;
 
 /// Something that workers poll.
@@ -89,161 +90,6 @@ where
     executor: Arc<Executor<E>>,
     /// The first part's.
     tally: Arc<Tally>,
-}
-
-/// The producer end and the places for what found no room.
-struct Out<'env, T, C> {
-    tx: Tx<'env, T>,
-    /// What is known of the running job's time.
-    clock: C,
-    /// The first result that did not fit.
-    held: Option<T>,
-    /// How its job ended, where that has to travel too and the place above is taken.
-    late: Option<T>,
-    tally: Arc<Tally>,
-}
-
-impl<T, C> Out<'_, T, C> {
-    fn is_ready(&self) -> bool {
-        self.held.is_none()
-    }
-
-    #[inline]
-    fn offer(&mut self, item: T) -> Result<(), T> {
-        if self.held.is_some() {
-            return Err(item);
-        }
-        if self.tx.is_nowhere() {
-            self.tally.discard();
-        }
-        self.put(item);
-        Ok(())
-    }
-
-    /// [`Out::offer`] where nothing is held.
-    #[inline]
-    fn put(&mut self, item: T) {
-        if let Err(item) = self.tx.try_send(item) {
-            self.held = Some(item);
-        }
-    }
-
-    /// Sends what is held. Whether nothing is any more.
-    fn flush(&mut self) -> bool {
-        while let Some(item) = self.held.take() {
-            if let Err(item) = self.tx.try_send(item) {
-                self.held = Some(item);
-                return false;
-            }
-            self.held = self.late.take();
-        }
-        true
-    }
-
-    /// Drops what is held.
-    fn discard(&mut self) {
-        while let Some(item) = self.held.take() {
-            self.held = self.late.take();
-            self.tally.discard();
-            drop(item);
-        }
-    }
-}
-
-/// The outlet that the stage sees.
-struct Emit<'a, 'env, T: Send, E, P: Policy<E>>(&'a mut Out<'env, P::Item<T>, P::Clock>);
-
-impl<T: Send, E, P: Policy<E>> Outlet<T> for Emit<'_, '_, T, E, P> {
-    #[inline]
-    fn is_ready(&self) -> bool {
-        self.0.is_ready() && P::late(&self.0.clock).is_none()
-    }
-
-    #[inline]
-    fn emit(&mut self, result: T) -> Result<(), T> {
-        if !self.is_ready() {
-            return Err(result);
-        }
-        match P::emit(&mut self.0.clock, result) {
-            Some(item) => drop(self.0.offer(item)), // It is ready.
-            None => self.0.tally.discard(),
-        }
-        Ok(())
-    }
-}
-
-/// The hot loop of a poll, and what it does not change.
-struct Burst<'a> {
-    core: &'a Core,
-    tally: &'a Tally,
-    /// Jobs from one publication to the next.
-    stride: usize,
-    /// Counts the jobs that were started, also the one that panics.
-    jobs: &'a mut usize,
-    /// Set where a job is over and its output has not taken that in.
-    ending: &'a mut bool,
-}
-
-impl Burst<'_> {
-    /// Starts up to `limit` jobs, one after the other, while there are any and the output has room. Returns
-    /// early with what the last one came to if it is not simply over.
-    #[inline]
-    fn run<In, S, E, P>(
-        &mut self,
-        limit: usize,
-        rx: &mut Rx<P::Item<In>>,
-        out: &mut Out<'_, P::Item<S::Out>, P::Clock>,
-        stage: &mut S,
-    ) -> Option<Result<Flow, E>>
-    where
-        In: Send,
-        S: Stage<In, E>,
-        S::Out: Send,
-        P: Policy<E>,
-    {
-        let mut until_publication = self.stride;
-        for left in (1..=limit).rev() {
-            if self.core.phase().drops_queued() {
-                break;
-            }
-            let ticket = rx.next_ticket(left)?;
-            let item = rx.take(ticket);
-            rx.release();
-            self.tally.start();
-            out.tx.begin(ticket);
-            *self.jobs += 1;
-            let flow = match P::open(&mut out.clock, item) {
-                Opened::Job(job) => stage.job(job, &mut Emit::<S::Out, E, P>(out)),
-                Opened::Passed(passed) => {
-                    out.put(passed); // Nothing is held when a job starts.
-                    Ok(Flow::Done)
-                }
-                Opened::Late(job) => {
-                    drop(job);
-                    Ok(Flow::Done)
-                }
-            };
-            if !matches!(flow, Ok(Flow::Done)) || P::late(&out.clock).is_some() {
-                return Some(flow);
-            }
-            self.tally.finish();
-            P::end(&mut out.clock);
-            // What is held goes first.
-            *self.ending = !out.is_ready() || !out.tx.end_job();
-            if *self.ending {
-                break;
-            }
-            until_publication -= 1;
-            if until_publication == 0 {
-                until_publication = self.stride;
-                out.tx.publish();
-            }
-            if !out.tx.has_room() {
-                break;
-            }
-        }
-        None
-    }
 }
 
 impl<'env, In, S, E, P> Duty<'env, In, S, E, P>

@@ -1,0 +1,180 @@
+//! Helping: what a worker does with duties that are at home elsewhere, and how they change their home.
+
+use std::time::{Duration, Instant};
+
+use super::floor::DISMISSED;
+use super::station::{Kind, Station};
+use super::trial::is_late;
+use super::{Resident, Worker};
+use crate::event::{heavy_fence, light_fence};
+use crate::lot::LONG_POLL;
+use crate::sync::IS_MODEL;
+
+/// How long a worker that was found held up is taken to be so again in its next polls. To find it out anew costs
+/// [`LONG_POLL`], one in fifty of this. No time in a model: there it is found out each time.
+const MOMENT: Duration = if IS_MODEL {
+    Duration::ZERO
+} else {
+    Duration::from_millis(1)
+};
+
+impl Worker<'_, '_> {
+    /// Makes another worker the home of a duty that is at home here.
+    pub(super) fn send(&self, number: usize, worker: usize) {
+        let floor = &*self.floor;
+        let station = &floor.stations[number];
+        floor.trials.moved();
+        station.move_to(worker);
+        self.call_home(station);
+    }
+
+    /// Lets workers elsewhere poll a duty, too, or lets them no more.
+    pub(super) fn share(&self, number: usize, sharer: Option<usize>) {
+        self.floor.trials.moved();
+        self.floor.stations[number].share(sharer);
+    }
+
+    /// Ends the open trial if its time is over.
+    #[inline(never)]
+    pub(super) fn judge(&mut self) {
+        match self.trial.judge(&self.floor, self.index) {
+            Some((number, Kind::Move, from)) => self.send(number, from),
+            Some((number, Kind::Share, _)) => self.share(number, None),
+            None => {}
+        }
+    }
+
+    /// Wakes a duty's home if there is something to do: it may have looked while the duty was elsewhere, or
+    /// claimed, and gone to sleep.
+    pub(super) fn call_home(&self, station: &Station<'_>) {
+        let floor = &*self.floor;
+        light_fence();
+        if floor.lot.is_asleep(station.home()) {
+            // Whoever published meanwhile may have read the duty's flags as they were, and behind a light
+            // fence of its own; only a heavy one makes one of us see the other.
+            heavy_fence();
+            if station.is_runnable(floor.core.phase()) {
+                floor.lot.wake(station.home());
+            }
+        }
+    }
+
+    /// Helps with one duty of another worker, if it is worth it: if its backlog is long, polls it once where it is
+    /// shared, or begins a trial; if its home is held up, polls it once. Not when it should leave.
+    pub(super) fn help(&mut self) -> usize {
+        if self.floor.staff.is(self.index, DISMISSED) {
+            return 0;
+        }
+        for nth in 0..self.floor.floating.len() {
+            let number = self.floor.floating[nth];
+            let station = &self.floor.stations[number];
+            let home = station.home();
+            if home == self.index {
+                continue;
+            }
+            if !station.is_runnable(self.floor.core.phase()) {
+                continue;
+            }
+            let helps = (is_late(station) && (station.is_shared() || self.tries(number)))
+                || self.is_held_up(home);
+            if !helps {
+                continue;
+            }
+            let jobs = self.poll_floating(number);
+            if jobs > 0 {
+                return jobs;
+            }
+        }
+        0
+    }
+
+    /// Whether the home of a duty has other work than that: if not, moving it would gain nothing.
+    fn has_more_to_do(&self, number: usize) -> bool {
+        let floor = &*self.floor;
+        let home = floor.stations[number].home();
+        let phase = floor.core.phase();
+        floor.caller == Some(home)
+            || floor.floating.iter().any(|&other| {
+                let station = &floor.stations[other];
+                other != number && station.home() == home && station.is_wanted(phase)
+            })
+    }
+
+    /// Shares a duty that has much to do, or makes this worker its home, if that is worth a trial now.
+    fn tries(&mut self, number: usize) -> bool {
+        let floor = &*self.floor;
+        if floor.stations[number].is_kept()
+            || floor.lot.is_crowded()
+            || !self.has_more_to_do(number)
+        {
+            return false;
+        }
+        match self.trial.begins(floor, self.index, number) {
+            None => return false,
+            Some(Kind::Share) => self.share(number, Some(self.index)),
+            Some(Kind::Move) => {
+                floor.trials.moved();
+                floor.stations[number].move_to(self.index);
+                if !self.home.iter().any(|resident| resident.number == number) {
+                    self.home.push(Resident { number, quiet: 0 });
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether a worker has been inside one poll for long, as far as this worker's looks tell; or is in one, and was a
+    /// moment ago in one that took long.
+    fn is_held_up(&mut self, worker: usize) -> bool {
+        let poll = self.floor.lot.poll_of(worker);
+        if poll.is_multiple_of(2) {
+            return false;
+        }
+        let (now, seen) = (Instant::now(), &mut self.seen[worker]);
+        if seen.poll != poll {
+            (seen.poll, seen.since) = (poll, now);
+            return seen.held_up.is_some_and(|at| now - at < MOMENT);
+        }
+        let is_long = now - seen.since >= LONG_POLL;
+        if is_long {
+            seen.held_up = Some(now);
+        }
+        is_long
+    }
+
+    /// Whether a poll that was seen young may yet turn out long.
+    pub(super) fn is_looking(&mut self) -> bool {
+        if self.looks == 0 || !self.helps {
+            return false;
+        }
+        self.looks -= 1;
+        let floor = &self.floor;
+        floor.floating.iter().any(|&number| {
+            let station = &floor.stations[number];
+            let home = station.home();
+            home != self.index
+                && self.seen[home].poll == floor.lot.poll_of(home)
+                && self.seen[home].since.elapsed() < LONG_POLL
+                && station.is_runnable(floor.core.phase())
+        })
+    }
+
+    /// Ends the sharing that this worker began.
+    pub(super) fn end_shares(&self) {
+        for &number in &self.floor.floating {
+            if self.floor.stations[number].sharer() == Some(self.index) {
+                self.share(number, None);
+            }
+        }
+    }
+
+    /// A duty at home here that is native elsewhere.
+    pub(super) fn adopted(&self) -> Option<usize> {
+        let stations = &self.floor.stations;
+        let mut numbers = self.home.iter().map(|resident| resident.number);
+        numbers.find(|&number| {
+            let station = &stations[number];
+            station.native != self.index && station.home() == self.index && !station.is_kept()
+        })
+    }
+}

@@ -183,8 +183,20 @@ impl<T> Rx<T> {
     /// How many jobs this end may take now, up to `limit`; where others take from the same ring, no more
     /// than half its share, and it calls them for the rest. (Half: so that claims get smaller as the jobs get fewer, and
     /// who is late finds some. Polychronopoulos and Kuck's guided self-scheduling, 1987.)
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "once per poll, which may be of one job"
+    )]
+    #[inline(always)]
     pub(crate) fn fill(&mut self, limit: usize) -> usize {
+        if let From::Spsc(consumer) = &mut self.from {
+            return consumer.available(limit);
+        }
+        self.fill_otherwise(limit)
+    }
+
+    #[inline(never)]
+    fn fill_otherwise(&mut self, limit: usize) -> usize {
         match &mut self.from {
             From::Spsc(consumer) => consumer.available(limit),
             From::Window(_) => limit,

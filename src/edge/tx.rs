@@ -254,18 +254,28 @@ impl<'env, T> Tx<'env, T> {
     }
 
     /// Makes visible what was sent, and calls who waits for it.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "once per poll, which may be of one job"
+    )]
+    #[inline(always)]
     pub(crate) fn publish(&mut self) {
         if !self.dirty {
             return;
         }
         self.dirty = false;
+        if let To::Spsc(producer) = &mut self.to {
+            producer.publish();
+            let cursors = producer.cursors();
+            self.call.published(|| cursors.len());
+        } else {
+            self.publish_otherwise();
+        }
+    }
+
+    #[inline(never)]
+    fn publish_otherwise(&mut self) {
         match &mut self.to {
-            To::Spsc(producer) => {
-                producer.publish();
-                let cursors = producer.cursors();
-                self.call.published(|| cursors.len());
-            }
             To::Mpmc(producer) => self.call.published(|| producer.len()),
             To::Sole(producer) => {
                 let cursors = producer.cursors();
@@ -274,8 +284,8 @@ impl<'env, T> Tx<'env, T> {
             To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
             To::All(all) => all.publish(),
-            // What is dispatched is visible.
-            To::Mouth(_) | To::Nowhere => {}
+            // What is dispatched is visible, and the simplest ring has its answer above.
+            To::Spsc(_) | To::Mouth(_) | To::Nowhere => {}
         }
     }
 

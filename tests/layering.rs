@@ -29,7 +29,10 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("idle", 10, &["event"]),
     ("affinity", 10, &[]),
     // Policy and state.
-    ("lot", 20, &[]),
+    ("lot::berths", 20, &[]),
+    ("lot::flags", 20, &[]),
+    ("lot::bell", 20, &["lot::berths", "lot::flags"]),
+    ("lot", 20, &["lot::berths", "lot::flags", "lot::bell"]),
     ("lifecycle", 20, &["lot"]),
     ("counters", 20, &[]),
     ("scale", 20, &[]),

@@ -1,10 +1,5 @@
-//! The lot: the berths in which an executor's workers sleep, and whom to wake for what.
-//!
-//! Counters say whether anybody sleeps at all; while nobody does, a wake costs a light fence and one load of
-//! a line that nobody writes. Everything else is cold.
+//! The berths in which workers and the keeper sleep, and which sleeper wakes by itself to watch long polls.
 
-use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
@@ -12,24 +7,11 @@ use crossbeam_utils::CachePadded;
 use crate::event::{Event, light_fence};
 use crate::sync::{AtomicU64, AtomicUsize, IS_MODEL, Relaxed};
 
-/// A poll that lasts this long lets others take the rest of its worker's duties over: less than what a
-/// wake costs the sleeper (27–57 µs), far more than a poll of short jobs (2 µs).
-/// There is no time in a model: there a poll that is seen twice is long, and nobody watches.
-pub(crate) const LONG_POLL: Duration = if IS_MODEL {
-    Duration::ZERO
-} else {
-    Duration::from_micros(20)
-};
-/// A backlog from which a second worker is worth its cache misses.
-pub(crate) const BACKLOG: usize = 32;
 /// How soon the watcher looks first, how often while others work, and when it falls asleep for good because
 /// nobody has for as long.
 const WATCH: Duration = Duration::from_millis(2);
 const WATCH_BUSY: Duration = Duration::from_millis(16);
 const WATCH_IDLE: Duration = Duration::from_millis(256);
-
-/// Publications from one look for helpers to the next where there is no core for one.
-const NOW_AND_THEN: u32 = if IS_MODEL { 1 } else { 16 };
 
 const NOBODY: usize = usize::MAX;
 
@@ -185,13 +167,13 @@ impl Lot {
 
     /// Whether anybody sleeps; to be read after a light fence.
     #[inline]
-    pub(crate) fn is_anybody_asleep(&self) -> bool {
+    pub(super) fn is_anybody_asleep(&self) -> bool {
         self.sleepers.all.load(Relaxed) != 0
     }
 
     /// Whether anybody sleeps who may have to go on with a duty of its own; to be read after a light fence.
     #[inline]
-    fn is_any_home_asleep(&self) -> bool {
+    pub(super) fn is_any_home_asleep(&self) -> bool {
         self.sleepers.homes.load(Relaxed) != 0
     }
 
@@ -253,7 +235,7 @@ impl Lot {
     }
 
     /// Whether a sleeper will look after long polls by itself.
-    fn is_watched(&self) -> bool {
+    pub(super) fn is_watched(&self) -> bool {
         self.watcher.load(Relaxed) != NOBODY
     }
 
@@ -294,235 +276,12 @@ impl Lot {
     }
 
     /// Whether another worker would find a core to run on.
-    fn has_spare_core(&self) -> bool {
+    pub(super) fn has_spare_core(&self) -> bool {
         self.awake() < self.cores
     }
 
     /// Whether more workers are awake than there are cores.
     pub(crate) fn is_crowded(&self) -> bool {
         self.awake() > self.cores
-    }
-}
-
-/// What everybody may see of one duty: who polls it, whether it waits for room, and where it is at home.
-///
-/// ```text
-/// CLAIMED   a worker polls it
-/// BOUND     only one worker ever polls it, without a claim
-/// HOLDS     it has a result that found no room, or a job with results to come: it takes no new job
-/// HAND      it has claimed jobs of a shared input that it has not started
-/// ENDED     its input has ended and it will never be polled again
-/// DORMANT   it has no state and takes no jobs, until it is wanted again or its input ends
-/// the rest  while it holds: for which lane of its output
-/// ```
-pub(crate) struct Flags {
-    pub(crate) word: AtomicUsize,
-    home: AtomicUsize,
-}
-
-impl Flags {
-    pub(crate) fn new(word: usize, home: usize) -> Neighbour {
-        let (word, home) = (AtomicUsize::new(word), AtomicUsize::new(home));
-        Arc::new(CachePadded::new(Self { word, home }))
-    }
-
-    /// The worker that always polls it. Another may become that.
-    #[inline]
-    pub(crate) fn home(&self) -> usize {
-        self.home.load(Relaxed)
-    }
-
-    /// Gives it another home.
-    pub(crate) fn move_to(&self, worker: usize) {
-        // An exchange, like every write that a sleeper's last look must not miss; the fences are `Lot`'s.
-        self.home.swap(worker, Relaxed);
-    }
-}
-
-/// A duty at the other end of a ring, as who rings sees it.
-pub(crate) type Neighbour = Arc<CachePadded<Flags>>;
-
-pub(crate) const CLAIMED: usize = 1;
-pub(crate) const HOLDS: usize = 2;
-pub(crate) const ENDED: usize = 4;
-pub(crate) const HAND: usize = 8;
-pub(crate) const BOUND: usize = 16;
-pub(crate) const DORMANT: usize = 32;
-/// Where the lane begins in the word.
-pub(crate) const LANE: u32 = 6;
-
-/// Some of the duties at one end of an edge. All who call them share the list.
-pub(crate) struct Neighbours {
-    list: Arc<[Neighbour]>,
-    part: Range<usize>,
-    /// Which of them comes first.
-    first: usize,
-    /// Who calls is no neighbour of its own.
-    but: Option<usize>,
-}
-
-impl Neighbours {
-    pub(crate) fn all(list: &Arc<[Neighbour]>) -> Self {
-        Self::from(list, 0)
-    }
-
-    /// All, this one first.
-    pub(crate) fn from(list: &Arc<[Neighbour]>, first: usize) -> Self {
-        Self {
-            part: 0..list.len(),
-            first,
-            list: Arc::clone(list),
-            but: None,
-        }
-    }
-
-    pub(crate) fn only(list: &Arc<[Neighbour]>, nth: usize) -> Self {
-        Self {
-            part: nth..nth + 1,
-            ..Self::from(list, nth)
-        }
-    }
-
-    pub(crate) fn all_but(list: &Arc<[Neighbour]>, nth: usize) -> Self {
-        Self {
-            but: Some(nth),
-            ..Self::all(list)
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Neighbour> {
-        let (before, from) = (self.part.start..self.first, self.first..self.part.end);
-        from.chain(before)
-            .filter(|&nth| self.but != Some(nth))
-            .map(|nth| &self.list[nth])
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-}
-
-/// How one end of a ring calls the duties at its other end. Owned by who rings it.
-pub(crate) struct Bell {
-    lot: Arc<Lot>,
-    duties: Neighbours,
-    /// The backlog at which the next helper is called.
-    level: usize,
-    /// The poll in which a home was last found, and when that was first seen.
-    seen: (usize, Option<Instant>),
-    /// Publications while somebody slept.
-    count: u32,
-}
-
-impl Bell {
-    pub(crate) fn new(lot: &Arc<Lot>, duties: Neighbours) -> Self {
-        Self {
-            lot: Arc::clone(lot),
-            duties,
-            level: BACKLOG,
-            seen: (0, None),
-            count: 0,
-        }
-    }
-
-    /// Jobs were published: calls one home that sleeps and can take them, or a helper where the homes
-    /// have too much to do.
-    #[inline]
-    pub(crate) fn published(&mut self, backlog: impl FnOnce() -> usize) {
-        light_fence();
-        if self.lot.is_anybody_asleep() {
-            self.count = self.count.wrapping_add(1);
-            let lot = &*self.lot;
-            // Helpers without a core to run on are not worth more than a look now and then, as long as somebody
-            // watches: then a long poll is seen all the same.
-            if lot.is_any_home_asleep()
-                || lot.has_spare_core()
-                || !lot.is_watched()
-                || self.count.is_multiple_of(NOW_AND_THEN)
-            {
-                self.call_taker(backlog());
-            }
-        }
-    }
-
-    /// Slots were given back: calls the homes of all that sleep for want of room. Those that hold a result
-    /// are told always, the others (who have none and saw a full ring) if it `was_full`.
-    #[inline]
-    pub(crate) fn given_back(&self, was_full: impl FnOnce() -> bool) {
-        light_fence();
-        if self.lot.is_any_home_asleep() {
-            self.call_givers(was_full());
-        }
-    }
-
-    /// Calls one home that sleeps, if any, whatever it sleeps for.
-    pub(crate) fn call_one(&self) {
-        light_fence();
-        if self.lot.is_anybody_asleep() {
-            // One that gets up by itself meanwhile is not woken: then the next one is.
-            let _is_woken = self
-                .duties
-                .iter()
-                .any(|duty| self.lot.is_asleep(duty.home()) && self.lot.wake(duty.home()));
-        }
-    }
-
-    /// The end of input concerns every home.
-    pub(crate) fn ended(&self) {
-        light_fence();
-        for duty in self.duties.iter() {
-            self.lot.wake(duty.home());
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn call_givers(&self, was_full: bool) {
-        for duty in self.duties.iter() {
-            if self.lot.is_asleep(duty.home()) && (was_full || duty.word.load(Relaxed) & HOLDS != 0)
-            {
-                self.lot.wake(duty.home());
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn call_taker(&mut self, backlog: usize) {
-        let lot = &*self.lot;
-        // Who has claimed a duty looks for more when it gives the claim back.
-        let can_take = |duty: &&Neighbour| {
-            lot.is_asleep(duty.home())
-                && duty.word.load(Relaxed) & (CLAIMED | HOLDS | ENDED | DORMANT) == 0
-        };
-        // Model: loom-tests/tests/event.rs::one_call_wakes_one.
-        let mut takers = self.duties.iter().filter(can_take);
-        if takers.any(|duty| lot.wake(duty.home())) {
-            return;
-        }
-        if backlog < self.level / 4 {
-            self.level = (self.level / 2).max(BACKLOG);
-        } else if backlog >= self.level && lot.has_spare_core() {
-            self.level = backlog * 2;
-            lot.wake_helper();
-            return;
-        }
-        let polls = self.duties.iter().map(|duty| lot.poll_of(duty.home()));
-        let Some(poll) = polls.filter(|poll| poll % 2 == 1).last() else {
-            return;
-        };
-        if !lot.is_watched() {
-            // Nobody would notice if this poll were long.
-            lot.wake_helper();
-        } else if self.seen.0 != poll {
-            self.seen = (poll, Some(Instant::now()));
-        } else if self
-            .seen
-            .1
-            .is_some_and(|first| first.elapsed() >= LONG_POLL)
-        {
-            self.seen.1 = None;
-            lot.wake_helper();
-        }
     }
 }

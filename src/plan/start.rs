@@ -1,0 +1,332 @@
+//! The start: all that a plan asks for is made, threads start, and are let go once all stand ready.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use super::assignment::Assignment;
+use super::threads::{Detached, First, Recruits, Spawn, hear_soon, on_panic, strategy};
+use super::wiring::{Wiring, wires};
+use super::{Build, CallerDuty, DutyPlan, Maker, Plan};
+use crate::affinity::{Pin, allowed_cores};
+use crate::counters::StageTally;
+use crate::error::{BuildError, Fault};
+use crate::idle::IdleStrategy;
+use crate::lot::{BACKLOG, BOUND, DORMANT, Flags, Lot, Neighbour};
+use crate::placement::Placement;
+use crate::scale::Share;
+use crate::sync::AtomicUsize;
+use crate::worker::duty::Poll;
+use crate::worker::floor::{Floor, Staff, Trials};
+use crate::worker::keeper::{Keeper, Scaled};
+use crate::worker::station::Station;
+use crate::worker::{Bound, Worker};
+
+/// An executor whose threads stand ready.
+pub(crate) struct Started<'env, 'own> {
+    pub(crate) wiring: Wiring,
+    /// The calling thread's worker, if it is to be one.
+    pub(crate) caller: Option<Worker<'env, 'own>>,
+    /// Whether the threads that wait in blocking calls and the workers are more than the cores.
+    pub(crate) is_crowded: bool,
+    /// One for each of the ends.
+    pub(crate) strategies: Vec<Box<dyn IdleStrategy>>,
+}
+
+impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
+    /// Makes everything, starts the threads, and lets them go once all stand ready; `outside` is how many
+    /// threads besides the workers will be busy.
+    pub(crate) fn start<'own>(
+        mut self,
+        spawn: &dyn Spawn<'env>,
+        caller: Option<Vec<CallerDuty<'own>>>,
+        outside: usize,
+    ) -> Result<Started<'env, 'own>, BuildError> {
+        let executor = Arc::clone(&self.executor);
+        let started = self
+            .check()
+            .and_then(|()| self.make(spawn, caller, outside));
+        if started.is_err() {
+            executor.lifecycle.finish();
+            executor.core.wake_everybody();
+        }
+        started
+    }
+
+    fn make<'own>(
+        self,
+        spawn: &dyn Spawn<'env>,
+        caller: Option<Vec<CallerDuty<'own>>>,
+        outside: usize,
+    ) -> Result<Started<'env, 'own>, BuildError> {
+        let Self {
+            config,
+            executor,
+            mut duties,
+            edges,
+            stages,
+            hooks,
+            ..
+        } = self;
+        // Those in front of a fork were hidden after those behind it.
+        duties.sort_by_key(|duty| duty.stage);
+        let crew = Assignment::new(&config, &duties, caller.is_some());
+        let scaled = scaled(&duties, &stages);
+        let has_keeper = config.deadline.is_some() || !scaled.is_empty();
+        let lot = Arc::new(Lot::new(
+            crew.workers.len(),
+            crew.floating,
+            allowed_cores().len(),
+            has_keeper,
+        ));
+        executor.core.set_lot(&lot);
+        executor.set_scales(
+            scaled
+                .iter()
+                .map(|stage| Arc::clone(&stage.scale))
+                .collect(),
+        );
+        executor.set_up(duties.len(), stages, hooks);
+
+        let flags: Vec<Neighbour> = duties
+            .iter()
+            .zip(&crew.homes)
+            .map(|(duty, &home)| {
+                let word = match duty.core {
+                    Some(_) => BOUND,
+                    None if duty.is_dormant() => DORMANT,
+                    None => 0,
+                };
+                Flags::new(word, home)
+            })
+            .collect();
+        let has_siblings: Vec<_> = duties
+            .iter()
+            .map(|duty| duty.has_siblings(&edges))
+            .collect();
+        let (edges, inputs) = wires(&edges, &duties, &flags, caller.iter().flatten());
+        let wiring = Wiring {
+            core: Arc::clone(&executor.core),
+            lot: Arc::clone(&lot),
+            edges,
+            inputs,
+        };
+
+        let mut stations = Vec::new();
+        let mut floating = Vec::new();
+        let mut bound: Vec<Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>> = Vec::new();
+        bound.resize_with(crew.workers.len(), Vec::new);
+        for (number, duty) in duties.into_iter().enumerate() {
+            let made = match duty.build {
+                Build::Floating(make) => {
+                    floating.push((duty.stage, number));
+                    Some(make(&wiring, number)?)
+                }
+                Build::Bound(make) => {
+                    bound[crew.homes[number]].push((number, make));
+                    None
+                }
+            };
+            let threshold = (duty.capacity / 2).clamp(1, BACKLOG);
+            let station = Station::new(
+                Neighbour::clone(&flags[number]),
+                made,
+                duty.input,
+                duty.output,
+                threshold,
+                duty.share,
+                has_siblings[number],
+            );
+            stations.push(station.of_stage(duty.stage));
+        }
+        floating.sort_by_key(|&(stage, _)| std::cmp::Reverse(stage));
+        let floor = Arc::new(Floor {
+            core: Arc::clone(&executor.core),
+            epoch: Instant::now(),
+            trials: Trials::new(),
+            caller: caller.is_some().then_some(0),
+            staff: Staff::new(crew.floating, crew.here),
+            lot,
+            stations,
+            afloat: AtomicUsize::new(floating.len()),
+            floating: floating.into_iter().map(|(_, number)| number).collect(),
+        });
+
+        let is_crowded = wiring.is_crowded(outside);
+        // Before there are threads: theirs are made on them, those of this thread and of the ends here.
+        let mut strategies = (0..outside + usize::from(caller.is_some()))
+            .map(|_| strategy(&config.idle, is_crowded))
+            .collect::<Result<Vec<_>, _>>()?;
+        let caller_bound = caller.map(|duties| {
+            let bind = |duty: CallerDuty<'own>| Bound {
+                duty: (duty.duty)(&wiring),
+                station: None,
+                is_ready: Some(duty.is_ready),
+                has_ended: false,
+            };
+            duties.into_iter().map(bind).collect::<Vec<_>>()
+        });
+        let wiring = Arc::new(wiring);
+        let recruits = Arc::new(Recruits {
+            floor: Arc::clone(&floor),
+            executor: Arc::clone(&executor),
+            names: crew
+                .workers
+                .iter()
+                .map(|plan| Arc::clone(&plan.name))
+                .collect(),
+            cores: crew.workers.iter().map(|plan| plan.core).collect(),
+            idle: config.idle.clone(),
+            is_crowded,
+            surplus: crew.homes_range.end..crew.floating,
+            stack_size: config.stack_size,
+            on_spawn: config.on_spawn.clone(),
+        });
+        let first_thread = usize::from(caller_bound.is_some());
+        let mut ready = Vec::new();
+        let mut go = Vec::new();
+        for (index, bound) in bound.into_iter().enumerate().skip(first_thread) {
+            if (crew.here..crew.floating).contains(&index) {
+                floor.lot.leave(); // The keeper hires it when there is something to do.
+                continue;
+            }
+            let (say_ready, hear_ready) = mpsc::channel();
+            let (say_go, hear_go) = mpsc::channel();
+            let first = First {
+                wiring: Arc::clone(&wiring),
+                bound,
+                helps: index < crew.floating,
+                say_ready,
+                hear_go,
+            };
+            let begin = Arc::clone(&recruits);
+            let body = Box::new(move || begin.begin(index, first));
+            spawn
+                .spawn(recruits.thread(index), body)
+                .map_err(|error| recruits.refused(index, error))?;
+            ready.push((index, hear_ready));
+            go.push(say_go);
+        }
+
+        let mut workers = crew.workers;
+        for (index, hear) in ready {
+            let plan = &mut workers[index];
+            // A thread ends without a word if what it had built panics once more as it is dropped.
+            let answer = hear_soon(&hear).unwrap_or_else(|_| {
+                let hook = "a worker's thread";
+                let message = format!("{:?} ended before it was ready", plan.name);
+                Err(BuildError::Hook { hook, message })
+            });
+            match answer? {
+                Ok(()) => plan.pinned = plan.core.is_some(),
+                Err(error) if plan.required || config.pin == Pin::Require => {
+                    return Err(BuildError::Core {
+                        who: format!("worker {:?}", plan.name),
+                        error,
+                    });
+                }
+                Err(error) => plan.refused = Some(error),
+            }
+        }
+        executor.set_placement(Placement {
+            workers: workers
+                .into_iter()
+                .enumerate()
+                .map(|(nth, plan)| plan.report(nth))
+                .collect(),
+        });
+        if has_keeper {
+            let deadline = config.deadline.and_then(|time| {
+                let executor = Arc::clone(&executor);
+                let give_up = move || executor.fail(Fault::DeadlineExceeded { deadline: time });
+                // A deadline beyond the clock's end is none.
+                Some((Instant::now().checked_add(time)?, Box::new(give_up) as _))
+            });
+            let ends = Arc::clone(&executor);
+            let keeper = Keeper {
+                floor: Arc::clone(&floor),
+                stages: scaled,
+                homes: crew.homes_range,
+                is_finished: Box::new(move || ends.lifecycle.is_finished()),
+                deadline,
+            };
+            let name = "ringmill/keeper".to_string();
+            let builder = thread::Builder::new().name(name.clone());
+            let keep = move |spawn: &dyn Spawn<'env>| {
+                keeper.run(&|worker| {
+                    let hire = Arc::clone(&recruits);
+                    let body = Box::new(move || hire.take_over(worker));
+                    spawn.spawn(recruits.thread(worker), body).is_ok()
+                });
+            };
+            let spawned = spawn.spawn_keeper(builder, Box::new(keep));
+            spawned.map_err(|error| BuildError::Spawn {
+                thread: name,
+                error,
+            })?;
+        }
+        for say_go in go {
+            let _gone = say_go.send(());
+        }
+        let caller = caller_bound.map(|bound| {
+            let idle = strategies.swap_remove(0);
+            Worker::new(0, &floor, bound, true, idle, on_panic(&executor))
+        });
+        drop(floor);
+        // The threads may still hold it for a moment; ends get calls made from a copy.
+        let wiring = Arc::try_unwrap(wiring).unwrap_or_else(|shared| Wiring {
+            core: Arc::clone(&shared.core),
+            lot: Arc::clone(&shared.lot),
+            edges: Arc::clone(&shared.edges),
+            inputs: shared.inputs.clone(),
+        });
+        Ok(Started {
+            wiring,
+            caller,
+            is_crowded,
+            strategies,
+        })
+    }
+}
+
+/// The stages whose number of instances changes.
+fn scaled(duties: &[DutyPlan<'_>], stages: &[StageTally]) -> Vec<Scaled> {
+    let mut scaled: Vec<Scaled> = Vec::new();
+    for (number, duty) in duties.iter().enumerate() {
+        let Some(Share { scale, .. }) = &duty.share else {
+            continue;
+        };
+        match scaled
+            .last_mut()
+            .filter(|last| Arc::ptr_eq(&last.scale, scale))
+        {
+            Some(last) => last.duties.push(number),
+            None => scaled.push(Scaled {
+                scale: Arc::clone(scale),
+                duties: vec![number],
+                tallies: stages[duty.stage].instances.clone(),
+                high: 0,
+                low: 0,
+            }),
+        }
+    }
+    scaled
+}
+
+impl<E: Send + Sync + 'static> Plan<'static, E> {
+    /// Starts on threads of its own. On an error, all that were started are gone again.
+    pub(crate) fn start_detached(
+        self,
+        outside: usize,
+    ) -> Result<(Started<'static, 'static>, Detached), BuildError> {
+        let threads = Detached::default();
+        match self.start(&threads, None, outside) {
+            Ok(started) => Ok((started, threads)),
+            Err(error) => {
+                threads.join();
+                Err(error)
+            }
+        }
+    }
+}

@@ -24,7 +24,13 @@ use crossbeam_utils::CachePadded;
 use super::cursor::{Cursors, LEFT, STEP, distance};
 use super::slots::{Slot, allocate, drop_each};
 use crate::error::{Full, RingError};
-use crate::sync::{Acquire, Arc, Relaxed, Release};
+use crate::sync::{Acquire, Arc, IS_MODEL, Relaxed, Release, spin_hint};
+
+/// PAUSEs (about 9 ns each) that a consumer waits at the most before a look: one trip of a cache line between cores
+/// (136 ns).
+const MOMENT: usize = 16;
+/// From so many items on, a look was worth its line.
+const MANY: usize = 64;
 
 /// Makes a ring that takes exactly `capacity` items.
 ///
@@ -70,6 +76,7 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
         head: word,
         released: word,
         tail_seen: word,
+        more: 0,
         not_sync: PhantomData,
     };
     Ok((
@@ -299,23 +306,29 @@ struct ConsumerState<T> {
     head: usize,
     released: usize,
     tail_seen: usize,
+    /// How many the last look found behind the oldest, if they were few: then the producer is at work, and no faster.
+    more: usize,
     not_sync: PhantomData<Cell<()>>,
 }
 
 impl<T> Consumer<T> {
     /// Pops the oldest item and gives its slot back. `None` means that nothing was published when it
     /// looked; the producer may push right after. It is the end only if [`Consumer::is_ended`] says so.
+    ///
+    /// Where the last look found a few items, and they are taken, it waits for up to 150 ns before the next look, once:
+    /// who takes the producer's line after each push slows both down. An item that came alone is never waited for.
     #[inline]
     pub fn try_pop(&mut self) -> Option<T> {
-        self.has_published().then(|| {
-            let item = self.take();
-            self.release();
-            item
-        })
+        if self.0.head == self.0.tail_seen && self.0.catch_up(1) == 0 {
+            return None;
+        }
+        let item = self.take();
+        self.release();
+        Some(item)
     }
 
     /// Pops up to `limit` items into `each`, oldest first, and returns how many. Slots are given back
-    /// together at the end, also if `each` panics (which costs only the item it had).
+    /// together at the end, also if `each` panics (which costs only the item it had). Waits as [`Consumer::try_pop`] does.
     pub fn drain(&mut self, limit: usize, mut each: impl FnMut(T)) -> usize {
         struct Release<'a, T>(&'a mut Consumer<T>);
         impl<T> Drop for Release<'_, T> {
@@ -324,7 +337,7 @@ impl<T> Consumer<T> {
             }
         }
         let batch = Release(self);
-        let count = batch.0.available(limit);
+        let count = batch.0.0.catch_up(limit);
         let mut left = count;
         while left > 0 {
             left -= batch.0.0.empty(left, &mut each);
@@ -375,14 +388,10 @@ impl<T> Consumer<T> {
     #[inline]
     pub(crate) fn available(&mut self, limit: usize) -> usize {
         let this = &mut *self.0;
-        let seen = distance(this.head, this.tail_seen);
-        if seen >= limit {
-            return limit;
+        if this.seen() < limit {
+            this.look();
         }
-        // ORDERING: Acquire. Sees the slots behind the published tail.
-        // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
-        this.tail_seen = this.cursors.tail.load(Acquire) & !LEFT;
-        distance(this.head, this.tail_seen).min(limit)
+        this.seen().min(limit)
     }
 
     /// Whether there is something to take.
@@ -428,6 +437,42 @@ impl<T> Consumer<T> {
 }
 
 impl<T> ConsumerState<T> {
+    /// How many can be taken without a look.
+    #[inline]
+    fn seen(&self) -> usize {
+        distance(self.head, self.tail_seen)
+    }
+
+    /// How many can be taken, up to `limit`, for who asks again and again. Where it has caught up with a producer at work
+    /// it leaves that its line for a moment, half as many hints as items came: a look after each push would take the line
+    /// from it each time. (What a worker asks is [`Consumer::available`]: it has others to look after.)
+    #[inline]
+    fn catch_up(&mut self, limit: usize) -> usize {
+        if self.seen() < limit {
+            if self.head == self.tail_seen && !IS_MODEL {
+                for _ in 0..(self.more / 2).min(MOMENT) {
+                    spin_hint();
+                }
+            }
+            self.look();
+            let seen = self.seen();
+            let has_caught_up = seen < limit.max(MANY);
+            self.more = if has_caught_up {
+                seen.saturating_sub(1)
+            } else {
+                0
+            };
+        }
+        self.seen().min(limit)
+    }
+
+    #[inline]
+    fn look(&mut self) {
+        // ORDERING: Acquire. Sees the slots behind the published tail.
+        // Pairs with: `Producer::publish` (Release). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+        self.tail_seen = self.cursors.tail.load(Acquire) & !LEFT;
+    }
+
     /// Takes the items that lie one behind the other out of slots that hold at least `limit`, and says how many.
     #[inline]
     fn empty(&mut self, limit: usize, each: &mut impl FnMut(T)) -> usize {

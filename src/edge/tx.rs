@@ -284,7 +284,7 @@ impl<'env, T> Tx<'env, T> {
             To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
             To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
             To::All(all) => all.publish(),
-            // What is dispatched is visible, and the simplest ring has its answer above.
+            // What is dispatched is visible; and [`Tx::publish`] itself sees to the simplest ring.
             To::Spsc(_) | To::Mouth(_) | To::Nowhere => {}
         }
     }

@@ -1,5 +1,5 @@
-//! Rings: bounded circular buffers that never wait, of one producer and one consumer ([`spsc`]) or many
-//! of both ([`mpmc`]).
+//! Rings: bounded circular buffers that wait for nobody, of one producer and one consumer ([`spsc`]) or
+//! many of both ([`mpmc`]).
 //!
 //! Capacity is exact, counted in items, from 1. Handles sit on cache lines of their own where they hold
 //! private positions, so that two handles side by side in memory do not slow each other down. What is left

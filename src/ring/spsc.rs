@@ -26,10 +26,10 @@ use super::slots::{Slot, allocate, drop_each};
 use crate::error::{Full, RingError};
 use crate::sync::{Acquire, Arc, IS_MODEL, Relaxed, Release, spin_hint};
 
-/// PAUSEs (about 9 ns each) that a consumer waits at the most before a look: one trip of a cache line between cores
-/// (136 ns).
+/// Spin hints that a consumer waits at the most before a look: with 9 ns each, as measured here, one trip of a cache line
+/// between cores (136 ns).
 const MOMENT: usize = 16;
-/// From so many items on, a look was worth its line.
+/// From so many items on, a look was worth its line, also for who asks for fewer.
 const MANY: usize = 64;
 
 /// Makes a ring that takes exactly `capacity` items.
@@ -198,7 +198,7 @@ impl<T> Producer<T> {
         if self.0.published != self.0.tail {
             self.0.published = self.0.tail;
             // ORDERING: Release. Publishes the slots written since the last publication.
-            // Pairs with: `Consumer::available` (Acquire). Model: loom-tests/tests/spsc.rs::publish_then_pop.
+            // Pairs with: `ConsumerState::look` (Acquire). Model: loom-tests/tests/spsc.rs::publish_then_pop.
             self.0.cursors.tail.store(self.0.tail, Release);
         }
     }
@@ -207,7 +207,7 @@ impl<T> Producer<T> {
     pub(crate) fn close(&mut self) {
         self.0.published = self.0.tail;
         // ORDERING: Release. Publishes what was written, and that it was the last.
-        // Pairs with: `Consumer::available` and `Cursors::is_ended` (Acquire).
+        // Pairs with: `ConsumerState::look` and `Cursors::is_ended` (Acquire).
         // Model: loom-tests/tests/spsc.rs::close.
         self.0.cursors.tail.store(self.0.tail | LEFT, Release);
     }
@@ -306,7 +306,8 @@ struct ConsumerState<T> {
     head: usize,
     released: usize,
     tail_seen: usize,
-    /// How many the last look found behind the oldest, if they were few: then the producer is at work, and no faster.
+    /// How many the last look saw behind the oldest, if it saw fewer than were asked for, or than [`MANY`]: then the producer
+    /// is at work, and no faster.
     more: usize,
     not_sync: PhantomData<Cell<()>>,
 }
@@ -315,8 +316,9 @@ impl<T> Consumer<T> {
     /// Pops the oldest item and gives its slot back. `None` means that nothing was published when it
     /// looked; the producer may push right after. It is the end only if [`Consumer::is_ended`] says so.
     ///
-    /// Where the last look found a few items, and they are taken, it waits for up to 150 ns before the next look, once:
-    /// who takes the producer's line after each push slows both down. An item that came alone is never waited for.
+    /// Where the last look found several items, but fewer than 64, and they are taken, the call that looks next waits first,
+    /// once, for half as many spin hints, 16 at the most (about 150 ns where it was measured): who takes the producer's line
+    /// after each push slows both down. After an item that came alone, and after a look that found nothing, it does not wait.
     #[inline]
     pub fn try_pop(&mut self) -> Option<T> {
         if self.0.head == self.0.tail_seen && self.0.catch_up(1) == 0 {
@@ -328,7 +330,8 @@ impl<T> Consumer<T> {
     }
 
     /// Pops up to `limit` items into `each`, oldest first, and returns how many. Slots are given back
-    /// together at the end, also if `each` panics (which costs only the item it had). Waits as [`Consumer::try_pop`] does.
+    /// together at the end, also if `each` panics (which costs only the item it had). Waits as [`Consumer::try_pop`] does,
+    /// also where a look found more than 64, but fewer than `limit`.
     pub fn drain(&mut self, limit: usize, mut each: impl FnMut(T)) -> usize {
         struct Release<'a, T>(&'a mut Consumer<T>);
         impl<T> Drop for Release<'_, T> {

@@ -356,7 +356,7 @@ impl<T> Consumer<T> {
         let this = &mut *self.0;
         let word = this.head;
         this.head = word.wrapping_add(STEP);
-        // SAFETY: I1 and I2, `available` saw `head < published`: the slot is the consumer's and holds a
+        // SAFETY: I1 and I2, a look saw `head < published`: the slot is the consumer's and holds a
         // value, and `head` has moved past it, so it is taken once.
         unsafe { this.shared.slot(word).take() }
     }

@@ -1,6 +1,7 @@
 //! After the start a job costs no allocation, whatever kind of ring it passes, wherever its stages run and
 //! whoever waits for whom. One test: it counts for the whole process.
 
+#[path = "it/common/mod.rs"]
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};

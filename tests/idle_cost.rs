@@ -3,6 +3,7 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
+#[path = "it/common/mod.rs"]
 mod common;
 
 use std::convert::Infallible;

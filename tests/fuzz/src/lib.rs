@@ -4,7 +4,7 @@
 
 #![allow(clippy::pedantic, reason = "a test may be plainer than a library")]
 
-#[path = "../../common/mod.rs"]
+#[path = "../../it/common/mod.rs"]
 mod common;
 
 mod assemble;

@@ -1,7 +1,7 @@
 //! What the ends, the handles and the duties of one executor share.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use crate::counters::{Counters, Running, StageTally, Tally};
@@ -22,7 +22,8 @@ pub(crate) struct Executor<E> {
     live: AtomicUsize,
     stages: OnceLock<Vec<StageTally>>,
     placement: OnceLock<Placement>,
-    hooks: OnceLock<Hooks<E>>,
+    /// Owned by the executor's threads, so that they are dropped with the last of those: a hook may own a handle.
+    hooks: OnceLock<Weak<Hooks<E>>>,
     scales: OnceLock<Vec<Arc<Scale>>>,
     #[cfg(feature = "hdr")]
     latency: OnceLock<Arc<Registry>>,
@@ -44,22 +45,22 @@ impl<E> Executor<E> {
     }
 
     /// Says what there is, before anything runs.
-    pub(crate) fn set_up(&self, duties: usize, stages: Vec<StageTally>, hooks: Hooks<E>) {
+    pub(crate) fn set_up(&self, duties: usize, stages: Vec<StageTally>, hooks: &Arc<Hooks<E>>) {
         self.live.store(duties, Relaxed); // The threads that subtract are spawned after this.
         let _once = self.stages.set(stages);
-        let _once = self.hooks.set(hooks);
+        let _once = self.hooks.set(Arc::downgrade(hooks));
     }
 
-    /// What the user wants to be told, once that is settled.
-    pub(crate) fn hooks(&self) -> Option<&Hooks<E>> {
-        self.hooks.get()
+    /// What the user wants to be told, while any thread of the executor is left.
+    pub(crate) fn hooks(&self) -> Option<Arc<Hooks<E>>> {
+        self.hooks.get()?.upgrade()
     }
 
     /// Tells the user what went wrong. A panic of the hook ends the executor.
     pub(crate) fn tell(&self, fault: &Fault<E>) {
         let Some(hooks) = self.hooks() else { return };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hooks.faults(fault))) {
-            drop(self.set_fault(Fault::of_panic("the fault hook", payload)));
+            drop(self.set_fault(Arc::new(Fault::of_panic("the fault hook", payload))));
         }
     }
 
@@ -105,18 +106,19 @@ impl<E> Executor<E> {
         self.placement.get().cloned().unwrap_or_default()
     }
 
-    /// Tells the user what went wrong, and ends the executor with it.
+    /// Ends the executor with this fault, and then tells the user: a hook that waits keeps nobody from ending.
     pub(crate) fn fail(&self, fault: Fault<E>) {
+        let fault = Arc::new(fault);
+        drop(self.set_fault(Arc::clone(&fault)));
         self.tell(&fault);
-        drop(self.set_fault(fault));
     }
 
     /// Ends the executor with this fault, if it is the first and the end has not come.
     ///
     /// # Errors
     /// The fault back, if it is not.
-    pub(crate) fn set_fault(&self, fault: Fault<E>) -> Result<(), Arc<Fault<E>>> {
-        let set = self.lifecycle.set_error(Arc::new(fault));
+    pub(crate) fn set_fault(&self, fault: Arc<Fault<E>>) -> Result<(), Arc<Fault<E>>> {
+        let set = self.lifecycle.set_error(fault);
         // The loser may be ahead of the winner here, and must not go on either.
         if set.is_ok() || self.lifecycle.error().is_some() {
             self.core.advance(Phase::Failed);

@@ -229,6 +229,8 @@ mod edge;
 mod error;
 mod event;
 mod executor;
+#[cfg(all(test, not(loom)))]
+mod guards;
 mod hooks;
 mod idle;
 #[cfg(feature = "hdr")]
@@ -245,6 +247,8 @@ mod plan;
 mod policy;
 mod pool;
 pub mod ring;
+#[cfg(test)]
+mod sabotage;
 mod scale;
 pub mod stage;
 mod sync;

@@ -101,6 +101,10 @@ pub trait Policy<E>: sealed::Sealed + 'static {
         None
     }
 
+    /// Whether a job's failure is the executor's.
+    #[doc(hidden)]
+    const FAILS_FAST: bool;
+
     /// That job's failure as an item.
     ///
     /// # Errors
@@ -158,6 +162,8 @@ impl<E: Send + 'static> Policy<E> for FailFast {
         Some(result)
     }
 
+    const FAILS_FAST: bool = true;
+
     fn fail<T: Send>((): &(), fault: Fault<E>) -> Result<T, Fault<E>> {
         Err(fault)
     }
@@ -208,6 +214,8 @@ impl<E: Send + 'static> Policy<E> for PerJob {
     fn emit<T: Send>((): &mut (), result: T) -> Option<Outcome<T, E>> {
         Some(Ok(result))
     }
+
+    const FAILS_FAST: bool = false;
 
     fn fail<T: Send>((): &(), fault: Fault<E>) -> Result<Outcome<T, E>, Fault<E>> {
         JobError::from_fault(fault).map(Err)
@@ -315,6 +323,8 @@ where
     fn late(clock: &Clock) -> Option<Late> {
         clock.late()
     }
+
+    const FAILS_FAST: bool = P::FAILS_FAST;
 
     fn fail<T: Send>(clock: &Clock, fault: Fault<E>) -> Result<Self::Item<T>, Fault<E>> {
         let item = P::fail(&(), fault)?;

@@ -1,22 +1,25 @@
 //! How many of a stage's instances live: what is wanted, and what is.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::lot::{Lot, Neighbour};
 use crate::sync::{AtomicUsize, Relaxed};
 
 /// The number of live instances of one stage, between two limits.
 ///
-/// `target` is written by whoever wants another number, `size` by the instances: each adds itself when its state has
-/// been built, and takes itself away when its state is gone. Both only inform; what an instance hands on goes through
-/// its claim.
+/// `target` is written by the thread that wants another number, `size` by the instances: each adds itself when its
+/// state has been built, and takes itself away when its state is gone. Both only inform; what an instance hands on goes
+/// through its claim.
 pub(crate) struct Scale {
     pub(crate) stage: Arc<str>,
     pub(crate) min: usize,
     pub(crate) max: usize,
     target: AtomicUsize,
     size: AtomicUsize,
-    /// Jobs waiting for each live instance from which one more is wanted; 0: nobody looks.
+    /// Jobs waiting for each live instance from which one more is wanted; 0: the load decides nothing.
     load: AtomicUsize,
+    /// The stage's duties and where their homes sleep, from the start of the executor on.
+    duties: OnceLock<(Arc<Lot>, Vec<Neighbour>)>,
 }
 
 impl Scale {
@@ -28,17 +31,26 @@ impl Scale {
             target: AtomicUsize::new(min),
             size: AtomicUsize::new(0),
             load: AtomicUsize::new(load),
+            duties: OnceLock::new(),
         })
+    }
+
+    /// Says which duties are the stage's instances.
+    pub(crate) fn set_duties(&self, lot: &Arc<Lot>, duties: Vec<Neighbour>) {
+        let _once = self.duties.set((Arc::clone(lot), duties));
     }
 
     pub(crate) fn target(&self) -> usize {
         self.target.load(Relaxed)
     }
 
-    /// Wants so many, within the limits.
+    /// Wants so many, within the limits, and wakes the homes of the stage's instances: they build and end them.
     pub(crate) fn set_target(&self, target: usize) {
         // An exchange, like every write that a sleeper's last look must not miss.
         self.target.swap(target.clamp(self.min, self.max), Relaxed);
+        if let Some((lot, duties)) = self.duties.get() {
+            lot.wake_homes(duties);
+        }
     }
 
     /// Whether the instance of this number should live.
@@ -63,8 +75,13 @@ impl Scale {
         self.load.load(Relaxed)
     }
 
+    /// Sets the load, and has the supervisor look at it.
     pub(crate) fn set_load(&self, load: usize) {
-        self.load.store(load, Relaxed);
+        // An exchange, like every write that a sleeper's last look must not miss.
+        self.load.swap(load, Relaxed);
+        if let Some((lot, _)) = self.duties.get() {
+            lot.supervisor.notify();
+        }
     }
 }
 
@@ -73,8 +90,6 @@ impl Scale {
 pub(crate) struct Share {
     pub(crate) scale: Arc<Scale>,
     pub(crate) instance: usize,
-    /// Whether the keeper has somebody who will poll it, so that it may build its state.
-    called: Arc<AtomicUsize>,
 }
 
 impl Share {
@@ -82,18 +97,7 @@ impl Share {
         Self {
             scale: Arc::clone(scale),
             instance,
-            called: Arc::new(AtomicUsize::new(0)),
         }
-    }
-
-    /// Lets it build its state at its next poll.
-    pub(crate) fn call(&self) {
-        self.called.store(1, Relaxed);
-    }
-
-    /// Whether it was let; only once.
-    pub(crate) fn is_called(&self) -> bool {
-        self.called.swap(0, Relaxed) != 0
     }
 
     /// Whether this instance should live.

@@ -13,6 +13,10 @@ use crate::sync::{Acquire, Arc, Relaxed};
 pub(crate) trait InputPeek: Send + Sync {
     /// Published jobs that may be taken, about; 0 only if there is none.
     fn backlog(&self) -> usize;
+    /// The number of the next job: goes on with each that is taken.
+    fn next_job(&self) -> usize {
+        0
+    }
     /// Whether there is one; looks at no more lines than it must.
     fn has_jobs(&self) -> bool {
         self.backlog() > 0
@@ -47,6 +51,9 @@ impl InputPeek for SpscPeek {
     fn backlog(&self) -> usize {
         self.0.len()
     }
+    fn next_job(&self) -> usize {
+        self.0.head.load(Relaxed)
+    }
     fn is_at_end(&self) -> bool {
         self.0.is_ended()
     }
@@ -71,6 +78,9 @@ impl InputPeek for MouthInput {
     fn backlog(&self) -> usize {
         self.cursors.len()
     }
+    fn next_job(&self) -> usize {
+        self.cursors.head.load(Relaxed)
+    }
     fn is_at_end(&self) -> bool {
         // Who is inside tells when it is out.
         let is_closing = self.core.phase() != Phase::Open && !self.core.has_inside();
@@ -94,6 +104,9 @@ impl<T: Send> InputPeek for MpmcInput<T> {
         } else {
             0
         }
+    }
+    fn next_job(&self) -> usize {
+        self.consumer.cursors().head.load(Relaxed)
     }
     fn has_jobs(&self) -> bool {
         let cursors = self.consumer.cursors();
@@ -139,6 +152,10 @@ impl InputPeek for LanesInput<'_> {
     fn backlog(&self) -> usize {
         self.lanes.iter().map(|lane| lane.backlog()).sum()
     }
+    fn next_job(&self) -> usize {
+        let of_lanes = self.lanes.iter().map(|lane| lane.next_job());
+        of_lanes.fold(0, usize::wrapping_add)
+    }
     fn has_jobs(&self) -> bool {
         self.lanes.iter().any(|lane| lane.has_jobs())
     }
@@ -156,6 +173,9 @@ impl InputPeek for LanesInput<'_> {
 impl<T: Send> InputPeek for window::Peek<T> {
     fn backlog(&self) -> usize {
         window::Peek::backlog(self)
+    }
+    fn next_job(&self) -> usize {
+        self.next_ticket()
     }
     fn is_at_end(&self) -> bool {
         self.is_ended()

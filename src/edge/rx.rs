@@ -272,6 +272,17 @@ impl<T> Rx<T> {
         }
     }
 
+    /// This end takes no more for now: calls the other instances for what is there, since its home may be the only one
+    /// that was called.
+    pub(crate) fn leave_to_siblings(&mut self) {
+        let From::Mpmc(hand) = &self.from else { return };
+        if hand.consumer().has_published() {
+            self.siblings.published(|| 1);
+        } else if hand.consumer().is_ended() {
+            self.siblings.ended();
+        }
+    }
+
     /// The ticket of the job that [`Rx::take`] would take, if there is one for this end.
     #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
     #[inline(always)]

@@ -389,10 +389,17 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
-    /// Takes the oldest item out of the ring that refused the last one, if it is published.
+    /// Takes the oldest item out of the ring that refused the last one, if it is published. As a consumer that takes the
+    /// last item of a closed ring, it tells the others of the end.
     pub(crate) fn evict(&self) -> Option<T> {
         match &self.to {
-            To::Mpmc(producer) => producer.evict(),
+            To::Mpmc(producer) => {
+                let item = producer.evict()?;
+                if producer.is_ended() {
+                    self.call.ended();
+                }
+                Some(item)
+            }
             To::Lanes { lanes, .. } => lanes[self.full_lane].evict(),
             // A mouth is one of the above.
             _ => None,

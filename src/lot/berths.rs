@@ -1,9 +1,10 @@
-//! The berths in which workers and the keeper sleep, and which sleeper wakes by itself to watch long polls.
+//! The berths in which workers and the supervisor sleep, and which sleeper wakes by itself to watch long polls.
 
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
+use super::flags::Neighbour;
 use crate::event::{Event, light_fence};
 use crate::sync::{AtomicU64, AtomicUsize, IS_MODEL, Relaxed};
 
@@ -23,12 +24,8 @@ pub(crate) struct Lot {
     /// The one sleeper that looks after long polls, unless it has not seen any for long.
     watcher: AtomicUsize,
     berths: Box<[CachePadded<Berth>]>,
-    /// How many of the berths are workers'; the one behind them, if there is one, is the keeper's.
-    workers: usize,
-    /// Workers that have no thread.
-    absent: AtomicUsize,
-    /// How often the keeper was called.
-    calls: AtomicUsize,
+    /// Where the supervisor sleeps. It is none of the sleepers that are counted: no ring concerns it.
+    pub(crate) supervisor: Event,
     /// Berths from here on belong to workers that only poll duties bound to them.
     floating: usize,
     cores: usize,
@@ -60,9 +57,8 @@ pub(crate) struct Nap {
 }
 
 impl Lot {
-    /// Berths for `workers`, of which the first `floating` may help each other, on `cores` cores; and for a keeper, if
-    /// there is to be one.
-    pub(crate) fn new(workers: usize, floating: usize, cores: usize, has_keeper: bool) -> Self {
+    /// Berths for `workers`, of which the first `floating` may help each other, on `cores` cores.
+    pub(crate) fn new(workers: usize, floating: usize, cores: usize) -> Self {
         let berth = || {
             CachePadded::new(Berth {
                 event: Event::new(),
@@ -77,12 +73,8 @@ impl Lot {
             }),
             waking: AtomicUsize::new(0),
             watcher: AtomicUsize::new(NOBODY),
-            berths: (0..workers + usize::from(has_keeper))
-                .map(|_| berth())
-                .collect(),
-            workers,
-            absent: AtomicUsize::new(0),
-            calls: AtomicUsize::new(0),
+            berths: (0..workers).map(|_| berth()).collect(),
+            supervisor: Event::new(),
             floating,
             cores,
         }
@@ -90,44 +82,7 @@ impl Lot {
 
     /// How many workers there are.
     pub(crate) fn len(&self) -> usize {
-        self.workers
-    }
-
-    /// The keeper's berth.
-    pub(crate) fn keeper(&self) -> usize {
-        self.workers
-    }
-
-    /// Has the keeper look after things, if there is one.
-    pub(crate) fn call_keeper(&self) {
-        if self.workers < self.berths.len() {
-            self.calls.fetch_add(1, Relaxed);
-            light_fence();
-            self.wake(self.workers);
-        }
-    }
-
-    /// How often that was.
-    pub(crate) fn calls(&self) -> usize {
-        self.calls.load(Relaxed)
-    }
-
-    /// The keeper sleeps until it is called, at the latest until `deadline`, unless `ready` holds. It is none of the
-    /// sleepers who are counted: nobody has to look whether it sleeps.
-    pub(crate) fn sleep_keeper(&self, deadline: Option<Instant>, ready: impl FnOnce() -> bool) {
-        if self.berths[self.workers].event.sleep(deadline, ready) {
-            self.waking.fetch_sub(1, Relaxed);
-        }
-    }
-
-    /// A worker has no thread any more.
-    pub(crate) fn leave(&self) {
-        self.absent.fetch_add(1, Relaxed);
-    }
-
-    /// A worker has a thread again.
-    pub(crate) fn join(&self) {
-        self.absent.fetch_sub(1, Relaxed);
+        self.berths.len()
     }
 
     /// Marks the begin of a poll.
@@ -259,6 +214,15 @@ impl Lot {
         for worker in 0..self.berths.len() {
             self.wake(worker);
         }
+        self.supervisor.notify();
+    }
+
+    /// Wakes the homes of these duties, whatever they sleep for.
+    pub(crate) fn wake_homes(&self, duties: &[Neighbour]) {
+        light_fence();
+        for duty in duties {
+            self.wake(duty.home());
+        }
     }
 
     /// Wakes one sleeper that may help, unless one is on its way.
@@ -271,8 +235,8 @@ impl Lot {
 
     /// How many workers do not sleep.
     fn awake(&self) -> usize {
-        let away = self.sleepers.all.load(Relaxed) + self.absent.load(Relaxed);
-        self.workers.saturating_sub(away)
+        let asleep = self.sleepers.all.load(Relaxed);
+        self.berths.len().saturating_sub(asleep)
     }
 
     /// Whether another worker would find a core to run on.

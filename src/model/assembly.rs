@@ -12,7 +12,7 @@ use crate::ring::{mpmc, spsc, window};
 use crate::stage::{Context, Flow, Outlet, Stage, Token};
 use crate::sync::AtomicUsize;
 use crate::worker::duty::{Duty, Ends, Parts};
-use crate::worker::floor::{self, Floor, Trials};
+use crate::worker::floor::{Floor, Trials};
 use crate::worker::station::Station as Place;
 use crate::{Dispatcher, FailFast, Handle, Idle, Receiver, RingError};
 use crate::{counters, executor, lot};
@@ -77,12 +77,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let stages = self.instances.len();
         let executor = executor::Executor::<E>::new();
         let core = &executor.core;
-        let lot = StdArc::new(lot::Lot::new(
-            self.workers,
-            self.workers,
-            self.workers,
-            false,
-        ));
+        let lot = StdArc::new(lot::Lot::new(self.workers, self.workers, self.workers));
         core.set_lot(&lot);
 
         let duties: Vec<Neighbour> = self.homes.iter().map(|&home| Flags::new(0, home)).collect();
@@ -243,14 +238,13 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
             }
             tallies.push(counted);
         }
-        executor.set_up(stations.len(), tallies, Hooks::default());
+        executor.set_up(stations.len(), tallies, &StdArc::new(Hooks::default()));
         let floor = StdArc::new(Floor {
             core: StdArc::clone(core),
             lot: StdArc::clone(&lot),
             epoch: std::time::Instant::now(),
             trials: Trials::new(),
             caller: None,
-            staff: floor::Staff::new(self.workers, self.workers),
             afloat: AtomicUsize::new(stations.len()),
             floating: (0..stations.len()).rev().collect(),
             stations,

@@ -48,7 +48,7 @@ impl<E> Executor<E> {
     /// An executor of so many duties, and nothing counted.
     pub fn new(duties: usize) -> Self {
         let executor = executor::Executor::new();
-        executor.set_up(duties, Vec::new(), Hooks::default());
+        executor.set_up(duties, Vec::new(), &StdArc::new(Hooks::default()));
         Self(executor)
     }
 
@@ -61,7 +61,7 @@ impl<E> Executor<E> {
             source: Source::Rings(vec![crate::sync::Arc::clone(input.cursors())]),
             instances: tallies.iter().map(|t| StdArc::clone(&t.0)).collect(),
         };
-        executor.set_up(duties, vec![stage], Hooks::default());
+        executor.set_up(duties, vec![stage], &StdArc::new(Hooks::default()));
         Self(executor)
     }
 

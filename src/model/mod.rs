@@ -27,4 +27,4 @@ pub use ends::{Leavers, Room, Rx, Tx};
 pub use executor::{Executor, Tally, set_error};
 pub use rings::{Hand, Placer, Sole, Taker, has_published, has_room, window};
 pub use sleep::{Bell, Event, Lot};
-pub use workers::{Staff, Station, Workers};
+pub use workers::{Station, Workers};

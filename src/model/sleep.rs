@@ -34,7 +34,7 @@ pub struct Lot(pub(super) StdArc<lot::Lot>);
 
 impl Lot {
     pub fn new(workers: usize) -> Self {
-        Self(StdArc::new(lot::Lot::new(workers, workers, workers, false)))
+        Self(StdArc::new(lot::Lot::new(workers, workers, workers)))
     }
 
     pub fn sleep(&self, worker: usize, ready: impl FnOnce() -> bool) {

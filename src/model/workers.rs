@@ -1,4 +1,4 @@
-//! What workers share: duties with their words, the floor, and who has a thread.
+//! What workers share: duties with their words, and the floor.
 
 use std::sync::Arc as StdArc;
 
@@ -7,7 +7,7 @@ use crate::edge::{InputPeek, OutputPeek};
 use crate::lot::Flags;
 use crate::worker::Worker;
 use crate::worker::duty::{Poll, Polled};
-use crate::worker::floor::{self, Floor};
+use crate::worker::floor::Floor;
 use crate::worker::station::Station as Place;
 
 /// One duty and its word.
@@ -25,6 +25,8 @@ impl<F: FnMut() -> usize> Poll for Any<F> {
             word: 0,
         }
     }
+
+    fn abort(&mut self) {}
 }
 
 struct Always;
@@ -79,7 +81,7 @@ impl Workers {
     }
 
     fn worker(&self, index: usize) -> Worker<'static, 'static> {
-        let on_panic = Box::new(|payload| std::panic::resume_unwind(payload));
+        let on_panic = Box::new(|_: &str, payload| std::panic::resume_unwind(payload));
         let idle = Idle::parking().strategy(false);
         Worker::new(index, &self.0, Vec::new(), true, idle, on_panic)
     }
@@ -92,30 +94,5 @@ impl Workers {
     /// Polls one duty, if nobody else does: how many jobs it moved on.
     pub fn poll(&self, duty: usize) -> Option<usize> {
         self.0.stations[duty].try_poll().map(|polled| polled.jobs)
-    }
-}
-
-/// Which workers have a thread.
-pub struct Staff(floor::Staff);
-
-impl Staff {
-    pub fn new(workers: usize, here: usize) -> Self {
-        Self(floor::Staff::new(workers, here))
-    }
-
-    pub fn dismiss(&self, worker: usize) -> bool {
-        self.0.dismiss(worker)
-    }
-
-    pub fn call_back(&self, worker: usize) -> Option<bool> {
-        self.0.call_back(worker)
-    }
-
-    pub fn leaves(&self, worker: usize) -> bool {
-        self.0.leaves(worker)
-    }
-
-    pub fn has_left(&self, worker: usize) -> bool {
-        self.0.has_left(worker)
     }
 }

@@ -46,7 +46,7 @@ impl<E> Handle<E> {
     /// The error back, if another was first or the executor has finished.
     pub fn set_err(&self, error: E) -> Result<(), E> {
         self.0
-            .set_fault(Fault::Set(error))
+            .set_fault(Arc::new(Fault::Set(error)))
             .map_err(|fault| match Arc::try_unwrap(fault) {
                 Ok(Fault::Set(error)) => error,
                 _ => unreachable!("the fault made above, and never shared"),

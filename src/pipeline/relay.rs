@@ -9,7 +9,7 @@ use crate::error::Fault;
 use crate::executor::Executor;
 use crate::lot::{ENDED, HOLDS, LANE};
 use crate::plan::{Build, DutyPlan, Plan};
-use crate::worker::duty::{Poll, Polled};
+use crate::worker::duty::{Poll, Polled, end_aborted};
 use crate::worker::pace::BUDGET;
 
 struct Relay<'env, T, E> {
@@ -124,6 +124,12 @@ impl<T, E> Poll for Relay<'_, T, E> {
             is_light: 4 * jobs < BUDGET,
             is_slow: false,
             word: if self.ended { ENDED } else { holds },
+        }
+    }
+
+    fn abort(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            end_aborted(&self.executor, || self.tx.leave());
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{RunError, keep_first};
 use crate::executor::Executor;
 use crate::lifecycle::Phase;
 use crate::lot::ENDED;
-use crate::plan::{self, CallerDuty, Keep, Plan, Spawn};
+use crate::plan::{self, CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
 use crate::sync::{AtomicUsize, Relaxed};
 use crate::timing::Clock;
@@ -43,12 +43,6 @@ impl<'scope, 'plan: 'scope> Spawn<'plan> for Scoped<'scope, '_> {
         body: Box<dyn FnOnce() + Send + 'plan>,
     ) -> io::Result<()> {
         builder.spawn_scoped(self.0, body).map(drop)
-    }
-
-    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'plan>) -> io::Result<()> {
-        let Self(scope) = *self;
-        let body = move || keep(&Scoped(scope));
-        builder.spawn_scoped(scope, body).map(drop)
     }
 }
 
@@ -285,6 +279,8 @@ where
             word: 0,
         }
     }
+
+    fn abort(&mut self) {} // The executor has failed: no job is taken any more.
 }
 
 /// Hands results to the caller's closure.
@@ -334,4 +330,6 @@ impl<T, E, F: FnMut(T)> Poll for Collecting<T, E, F> {
             word: if *ended { ENDED } else { 0 },
         }
     }
+
+    fn abort(&mut self) {} // The executor has failed: results that are left are dropped with their ring.
 }

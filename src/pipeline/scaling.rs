@@ -10,7 +10,9 @@ use crate::scale::Scale;
 /// The number of live instances of one stage that was built with
 /// [`Instances::up_to`](crate::Instances::up_to). Had from [`Handle::scaling`].
 ///
-/// Instances come and go on threads of the executor; no call here waits for that, and no dispatcher ever does.
+/// Instances come and go on the executor's workers: each is built and ended by the worker at which it is at home, between
+/// two polls. No call here waits for that, and no dispatcher ever does. The number of threads does not change; a worker
+/// without a live instance sleeps.
 #[derive(Clone)]
 pub struct Scaling<E> {
     handle: Handle<E>,
@@ -65,20 +67,12 @@ impl<E> Scaling<E> {
             });
         }
         self.scale.set_target(instances);
-        self.call_keeper();
         Ok(())
     }
 
     /// Makes the number follow the load, as [`Instances::by_load`](crate::Instances::by_load); 0 for by hand only.
     pub fn set_load(&self, waiting: usize) {
         self.scale.set_load(waiting);
-        self.call_keeper();
-    }
-
-    fn call_keeper(&self) {
-        if let Some(lot) = self.handle.executor().core.lot() {
-            lot.call_keeper();
-        }
     }
 }
 

@@ -132,10 +132,14 @@ where
         self
     }
 
-    /// Called with everything that goes wrong in a stage, by the worker to whom it happens: each error, panic and
-    /// missed deadline, in the per-job policy before the outcome goes out, in the policy fail fast also if another
-    /// was first. For logs and alarms; it should not wait. It need not keep anything: outcomes are received, and the
-    /// first fault is kept for [`Handle::err`].
+    /// Called with each error, panic and missed deadline, on the thread where it happens. In the per-job policy the call
+    /// comes before the outcome goes out. In the policy fail fast it comes after the executor has failed, also for a fault
+    /// that was not the first. For [`Builder::deadline`] it is the last act of the thread that keeps the time; `join`
+    /// waits for it.
+    ///
+    /// For logs and alarms. The hook counts as being inside a job: calls on this executor do not wait there. It need not
+    /// keep anything: outcomes are received, and the first fault is kept for [`Handle::err`]. It may own a [`Handle`]:
+    /// hooks are dropped with the executor's last thread.
     pub fn on_fault(mut self, hook: impl Fn(&Fault<E>) + Send + Sync + 'static) -> Self {
         self.plan.hooks.fault = Some(Arc::new(hook));
         self

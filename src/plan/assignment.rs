@@ -14,8 +14,7 @@ pub(super) struct Assignment {
     pub(super) workers: Vec<WorkerPlan>,
     /// How many of them poll floating duties; they come first.
     pub(super) floating: usize,
-    /// How many of those have a thread from the start; and which of them duties may be at home at.
-    pub(super) here: usize,
+    /// Which of those duties may be at home at.
     pub(super) homes_range: Range<usize>,
     /// By number of duty.
     pub(super) homes: Vec<usize>,
@@ -54,7 +53,8 @@ impl WorkerPlan {
 impl Assignment {
     /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
     /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
-    /// more homes than cores: further workers only help, which they do when a home is held up.
+    /// more homes than cores: further workers only help, which they do when a home is held up. Dormant duties come after
+    /// that, each where its stage has the fewest.
     pub(super) fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
         let cores = allowed_cores();
         // The first worker of those that the caller is one of is the caller.
@@ -83,10 +83,21 @@ impl Assignment {
         let first_home = usize::from(!is_home);
         let homes_range = first_home..most;
         let homes_count = homes_range.len().min(order.len().max(1));
-        let here = floating.min(order.len().max(first_home + homes_count));
         let mut homes = vec![0; duties.len()];
         for (nth, &number) in order.iter().enumerate() {
             homes[number] = first_home + nth * homes_count / order.len();
+        }
+        let dormant = (0..duties.len()).filter(|&nth| duties[nth].is_dormant());
+        for number in dormant {
+            let fewest = homes_range.clone().min_by_key(|&home| {
+                let there = order.iter().filter(|&&other| homes[other] == home);
+                let siblings = there
+                    .clone()
+                    .filter(|&&other| duties[other].stage == duties[number].stage);
+                (siblings.count(), there.count())
+            });
+            homes[number] = fewest.unwrap_or(first_home);
+            order.push(number);
         }
 
         let mut workers: Vec<WorkerPlan> = (0..floating)
@@ -119,10 +130,6 @@ impl Assignment {
             });
         }
         for (number, duty) in duties.iter().enumerate() {
-            if duty.is_dormant() {
-                homes[number] = workers.len(); // The keeper's.
-                continue;
-            }
             workers[homes[number]]
                 .duties
                 .push(format!("{}/{}", duty.name, duty.instance));
@@ -130,7 +137,6 @@ impl Assignment {
         Self {
             workers,
             floating,
-            here,
             homes_range,
             homes,
         }

@@ -8,7 +8,7 @@ mod wiring;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use threads::{Detached, Keep, Spawn, guard, run};
+pub(crate) use threads::{Detached, Spawn, guard, run};
 pub(crate) use wiring::Wiring;
 
 use crate::affinity::{self, Pin};

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::assignment::Assignment;
-use super::threads::{Detached, First, Recruits, Spawn, hear_soon, on_panic, strategy};
+use super::threads::{
+    Detached, First, Spawn, WorkerThreads, hear_soon, on_panic, strategy, supervise,
+};
 use super::wiring::{Wiring, wires};
 use super::{Build, CallerDuty, DutyPlan, Maker, Plan};
 use crate::affinity::{Pin, allowed_cores};
@@ -18,9 +20,9 @@ use crate::placement::Placement;
 use crate::scale::Share;
 use crate::sync::AtomicUsize;
 use crate::worker::duty::Poll;
-use crate::worker::floor::{Floor, Staff, Trials};
-use crate::worker::keeper::{Keeper, Scaled};
+use crate::worker::floor::{Floor, Trials};
 use crate::worker::station::Station;
+use crate::worker::supervisor::{Scaled, Supervisor};
 use crate::worker::{Bound, Worker};
 
 /// An executor whose threads stand ready.
@@ -73,12 +75,10 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         duties.sort_by_key(|duty| duty.stage);
         let crew = Assignment::new(&config, &duties, caller.is_some());
         let scaled = scaled(&duties, &stages);
-        let has_keeper = config.deadline.is_some() || !scaled.is_empty();
         let lot = Arc::new(Lot::new(
             crew.workers.len(),
             crew.floating,
             allowed_cores().len(),
-            has_keeper,
         ));
         executor.core.set_lot(&lot);
         executor.set_scales(
@@ -87,7 +87,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .map(|stage| Arc::clone(&stage.scale))
                 .collect(),
         );
-        executor.set_up(duties.len(), stages, hooks);
+        let hooks = Arc::new(hooks);
+        executor.set_up(duties.len(), stages, &hooks);
 
         let flags: Vec<Neighbour> = duties
             .iter()
@@ -101,6 +102,18 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 Flags::new(word, home)
             })
             .collect();
+        for stage in &scaled {
+            let share = |duty: &DutyPlan<'_>| {
+                duty.share
+                    .as_ref()
+                    .is_some_and(|share| Arc::ptr_eq(&share.scale, &stage.scale))
+            };
+            let of_stage = duties.iter().zip(&flags).filter(|(duty, _)| share(duty));
+            stage.scale.set_duties(
+                &lot,
+                of_stage.map(|(_, flags)| Neighbour::clone(flags)).collect(),
+            );
+        }
         let has_siblings: Vec<_> = duties
             .iter()
             .map(|duty| duty.has_siblings(&edges))
@@ -146,7 +159,6 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             epoch: Instant::now(),
             trials: Trials::new(),
             caller: caller.is_some().then_some(0),
-            staff: Staff::new(crew.floating, crew.here),
             lot,
             stations,
             afloat: AtomicUsize::new(floating.len()),
@@ -168,9 +180,10 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             duties.into_iter().map(bind).collect::<Vec<_>>()
         });
         let wiring = Arc::new(wiring);
-        let recruits = Arc::new(Recruits {
+        let threads = Arc::new(WorkerThreads {
             floor: Arc::clone(&floor),
             executor: Arc::clone(&executor),
+            hooks: Arc::clone(&hooks),
             names: crew
                 .workers
                 .iter()
@@ -187,10 +200,6 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         let mut ready = Vec::new();
         let mut go = Vec::new();
         for (index, bound) in bound.into_iter().enumerate().skip(first_thread) {
-            if (crew.here..crew.floating).contains(&index) {
-                floor.lot.leave(); // The keeper hires it when there is something to do.
-                continue;
-            }
             let (say_ready, hear_ready) = mpsc::channel();
             let (say_go, hear_go) = mpsc::channel();
             let first = First {
@@ -200,11 +209,11 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 say_ready,
                 hear_go,
             };
-            let begin = Arc::clone(&recruits);
+            let begin = Arc::clone(&threads);
             let body = Box::new(move || begin.begin(index, first));
             spawn
-                .spawn(recruits.thread(index), body)
-                .map_err(|error| recruits.refused(index, error))?;
+                .spawn(threads.thread(index), body)
+                .map_err(|error| threads.refused(index, error))?;
             ready.push((index, hear_ready));
             go.push(say_go);
         }
@@ -236,7 +245,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
         });
-        if has_keeper {
+        if config.deadline.is_some() || !scaled.is_empty() {
             let deadline = config.deadline.and_then(|time| {
                 let executor = Arc::clone(&executor);
                 let give_up = move || executor.fail(Fault::DeadlineExceeded { deadline: time });
@@ -244,23 +253,20 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 Some((Instant::now().checked_add(time)?, Box::new(give_up) as _))
             });
             let ends = Arc::clone(&executor);
-            let keeper = Keeper {
+            let supervisor = Supervisor {
                 floor: Arc::clone(&floor),
                 stages: scaled,
-                homes: crew.homes_range,
                 is_finished: Box::new(move || ends.lifecycle.is_finished()),
                 deadline,
             };
-            let name = "ringmill/keeper".to_string();
+            let name = "ringmill/super".to_string();
             let builder = thread::Builder::new().name(name.clone());
-            let keep = move |spawn: &dyn Spawn<'env>| {
-                keeper.run(&|worker| {
-                    let hire = Arc::clone(&recruits);
-                    let body = Box::new(move || hire.take_over(worker));
-                    spawn.spawn(recruits.thread(worker), body).is_ok()
-                });
-            };
-            let spawned = spawn.spawn_keeper(builder, Box::new(keep));
+            let (executor, hooks) = (Arc::clone(&executor), Arc::clone(&hooks));
+            let body = Box::new(move || {
+                supervise(supervisor, &executor);
+                drop(hooks); // They live as long as this thread.
+            });
+            let spawned = spawn.spawn(builder, body);
             spawned.map_err(|error| BuildError::Spawn {
                 thread: name,
                 error,
@@ -271,7 +277,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         }
         let caller = caller_bound.map(|bound| {
             let idle = strategies.swap_remove(0);
-            Worker::new(0, &floor, bound, true, idle, on_panic(&executor))
+            let on_panic = on_panic(&executor, &hooks);
+            Worker::new(0, &floor, bound, true, idle, on_panic)
         });
         drop(floor);
         // The threads may still hold it for a moment; ends get calls made from a copy.
@@ -297,18 +304,12 @@ fn scaled(duties: &[DutyPlan<'_>], stages: &[StageTally]) -> Vec<Scaled> {
         let Some(Share { scale, .. }) = &duty.share else {
             continue;
         };
-        match scaled
-            .last_mut()
-            .filter(|last| Arc::ptr_eq(&last.scale, scale))
-        {
-            Some(last) => last.duties.push(number),
-            None => scaled.push(Scaled {
-                scale: Arc::clone(scale),
-                duties: vec![number],
-                tallies: stages[duty.stage].instances.clone(),
-                high: 0,
-                low: 0,
-            }),
+        let is_new = !scaled
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(&last.scale, scale));
+        if is_new {
+            let tallies = stages[duty.stage].instances.clone();
+            scaled.push(Scaled::new(scale, number, tallies));
         }
     }
     scaled

@@ -1,6 +1,5 @@
-//! Threads: what workers' and the keeper's do, and whose they are.
+//! Threads: what workers' and the supervisor's do, and whose they are.
 
-use std::any::Any;
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +16,8 @@ use crate::hooks::Hooks;
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::worker::duty::Poll;
 use crate::worker::floor::Floor;
-use crate::worker::{Bound, Worker};
-
-/// What the keeper's thread does; it may start more threads.
-pub(crate) type Keep<'env> = Box<dyn FnOnce(&dyn Spawn<'env>) + Send + 'env>;
+use crate::worker::supervisor::Supervisor;
+use crate::worker::{Bound, Inside, OnPanic, Worker};
 
 /// Starts threads, scoped or not.
 pub(crate) trait Spawn<'env> {
@@ -29,8 +26,6 @@ pub(crate) trait Spawn<'env> {
         builder: thread::Builder,
         body: Box<dyn FnOnce() + Send + 'env>,
     ) -> io::Result<()>;
-
-    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'env>) -> io::Result<()>;
 }
 
 /// Calls a hook of the user's; its panic is an error.
@@ -46,23 +41,37 @@ pub(super) fn strategy(idle: &Idle, is_crowded: bool) -> Result<Box<dyn IdleStra
     guard("the idle strategy", || idle.strategy(is_crowded))
 }
 
-/// What to do when an idle strategy panics.
+/// What to do when an idle strategy panics, or a worker's own loop. Keeps the hooks while the worker lives.
 pub(super) fn on_panic<E: Send + Sync + 'static>(
     executor: &Arc<Executor<E>>,
-) -> Box<dyn Fn(Box<dyn std::any::Any + Send>)> {
-    let executor = Arc::clone(executor);
-    Box::new(move |payload| {
-        executor.fail(Fault::of_panic("idle strategy", payload));
+    hooks: &Arc<Hooks<E>>,
+) -> OnPanic {
+    let (executor, hooks) = (Arc::clone(executor), Arc::clone(hooks));
+    Box::new(move |what, payload| {
+        let _hooks = &hooks;
+        executor.fail(Fault::of_panic(what, payload));
     })
+}
+
+/// Supervises on a thread of its own. A panic of the supervisor's fails the executor.
+pub(super) fn supervise<E: Send + Sync + 'static>(
+    supervisor: Supervisor<'_>,
+    executor: &Executor<E>,
+) {
+    let _inside = Inside::enter(&executor.core);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| supervisor.run())) {
+        executor.fail(Fault::of_panic("the supervisor", payload));
+    }
 }
 
 /// Lets a worker work, with what the user wants to be told of that.
 pub(crate) fn run<E>(worker: &mut Worker<'_, '_>, index: usize, executor: &Executor<E>) {
+    let _inside = Inside::enter(&executor.core);
     let tell = |what, hook: fn(&Hooks<E>, usize)| {
         let Some(hooks) = executor.hooks() else {
             return;
         };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(hooks, index))) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(&hooks, index))) {
             executor.fail(Fault::of_panic(what, payload));
         }
     };
@@ -72,9 +81,11 @@ pub(crate) fn run<E>(worker: &mut Worker<'_, '_>, index: usize, executor: &Execu
 }
 
 /// What the threads of workers are made of.
-pub(super) struct Recruits<'env, E> {
+pub(super) struct WorkerThreads<'env, E> {
     pub(super) floor: Arc<Floor<'env>>,
     pub(super) executor: Arc<Executor<E>>,
+    /// Theirs: they are dropped with the last thread.
+    pub(super) hooks: Arc<Hooks<E>>,
     /// By number of worker.
     pub(super) names: Vec<Arc<str>>,
     pub(super) cores: Vec<Option<usize>>,
@@ -86,7 +97,7 @@ pub(super) struct Recruits<'env, E> {
     pub(super) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
 }
 
-/// What those that are there from the start are given besides.
+/// What one of them is given besides.
 pub(super) struct First<'env> {
     pub(super) wiring: Arc<Wiring>,
     pub(super) bound: Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>,
@@ -95,7 +106,7 @@ pub(super) struct First<'env> {
     pub(super) hear_go: mpsc::Receiver<()>,
 }
 
-impl<E: Send + Sync + 'static> Recruits<'_, E> {
+impl<E: Send + Sync + 'static> WorkerThreads<'_, E> {
     pub(super) fn thread(&self, index: usize) -> thread::Builder {
         let builder = thread::Builder::new().name(self.names[index].to_string());
         match self.stack_size {
@@ -133,7 +144,7 @@ impl<E: Send + Sync + 'static> Recruits<'_, E> {
         (pinned, idle)
     }
 
-    /// The thread of a worker that is there from the start.
+    /// What a worker's thread does.
     pub(super) fn begin(&self, index: usize, first: First<'_>) {
         let First {
             wiring,
@@ -142,6 +153,7 @@ impl<E: Send + Sync + 'static> Recruits<'_, E> {
             say_ready,
             hear_go,
         } = first;
+        let _inside = Inside::enter(&self.executor.core);
         let (pinned, idle) = self.enter(index);
         let made = idle.and_then(|idle| {
             let bind = |(number, make): (usize, Maker<'_, _>)| {
@@ -161,38 +173,13 @@ impl<E: Send + Sync + 'static> Recruits<'_, E> {
             Err(error) => drop(say_ready.send(Err(error))),
             Ok((idle, bound)) => {
                 // Made before it stands ready: afterwards nothing is allocated.
-                let panic = on_panic(&self.executor);
+                let panic = on_panic(&self.executor, &self.hooks);
                 let mut worker = Worker::new(index, &self.floor, bound, helps, idle, panic);
                 let _heard = say_ready.send(Ok(pinned));
                 if hear_soon(&hear_go).is_ok() {
                     run(&mut worker, index, &self.executor);
-                    self.leave(index);
                 }
             }
-        }
-    }
-
-    /// The thread of a worker that the keeper has hired. That it cannot be pinned any more is no reason to stop.
-    pub(super) fn take_over(&self, index: usize) {
-        match self.enter(index).1 {
-            Ok(idle) => {
-                let panic = on_panic(&self.executor);
-                let mut worker = Worker::new(index, &self.floor, Vec::new(), true, idle, panic);
-                run(&mut worker, index, &self.executor);
-            }
-            Err(error) => {
-                let error: Box<dyn Any + Send> = Box::new(error.to_string());
-                self.executor
-                    .fail(Fault::of_panic("a worker's thread", error));
-            }
-        }
-        self.leave(index);
-    }
-
-    fn leave(&self, index: usize) {
-        if self.floor.staff.has_left(index) {
-            self.floor.lot.leave();
-            self.floor.lot.call_keeper();
         }
     }
 }
@@ -212,29 +199,21 @@ pub(super) fn hear_soon<T>(hear: &Receiver<T>) -> Result<T, RecvError> {
     hear.recv()
 }
 
-/// Threads that live as long as they like, until they are joined.
-#[derive(Clone, Default)]
-pub(crate) struct Detached(Arc<Mutex<Vec<JoinHandle<()>>>>);
+/// Threads that live until they are joined.
+#[derive(Default)]
+pub(crate) struct Detached(Mutex<Vec<JoinHandle<()>>>);
 
 impl Detached {
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until all of them are gone, also those that are started meanwhile.
+    /// Waits until all of them are gone.
     pub(crate) fn join(&self) {
-        loop {
-            let Some(thread) = self.threads().pop() else {
-                return;
-            };
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
             let _ended = thread.join(); // None of them panics.
         }
-    }
-
-    fn push(&self, thread: JoinHandle<()>) {
-        let mut threads = self.threads();
-        threads.retain(|thread| !thread.is_finished()); // Those that were hired may be gone again.
-        threads.push(thread);
     }
 }
 
@@ -244,13 +223,8 @@ impl Spawn<'static> for Detached {
         builder: thread::Builder,
         body: Box<dyn FnOnce() + Send + 'static>,
     ) -> io::Result<()> {
-        self.push(builder.spawn(body)?);
-        Ok(())
-    }
-
-    fn spawn_keeper(&self, builder: thread::Builder, keep: Keep<'static>) -> io::Result<()> {
-        let spawn = self.clone();
-        self.push(builder.spawn(move || keep(&spawn))?);
+        let thread = builder.spawn(body)?;
+        self.threads().push(thread);
         Ok(())
     }
 }

@@ -57,6 +57,11 @@ impl Pool {
         PoolBuilder { plan: Plan::new() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.executor.core)
+    }
+
     /// How many threads work at a batch, its caller included.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -313,6 +318,8 @@ struct Help {
 
 impl Poll for Help {
     fn poll(&mut self) -> Polled {
+        #[cfg(test)]
+        crate::sabotage::at(crate::sabotage::Spot::Helper, &self.executor.core);
         if self.executor.core.phase() != Phase::Open && !self.ended {
             self.ended = true;
             self.executor.duty_ended();
@@ -335,6 +342,12 @@ impl Poll for Help {
             is_light: !helped,
             is_slow: false,
             word: 0,
+        }
+    }
+
+    fn abort(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.executor.duty_ended();
         }
     }
 }

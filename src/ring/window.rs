@@ -303,6 +303,11 @@ impl<T> Peek<T> {
         distance(done, self.0.input.head.load(Relaxed)).max(1)
     }
 
+    /// The ticket of the next result that the consumer takes.
+    pub(crate) fn next_ticket(&self) -> usize {
+        self.0.cursors.head.load(Relaxed)
+    }
+
     /// Whether the slot is open for the ticket that it will hold next, or holds no result of.
     pub(crate) fn is_slot_free(&self, slot: usize) -> bool {
         // ORDERING: Acquire. As `state`.

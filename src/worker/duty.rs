@@ -22,6 +22,10 @@ use crate::timing::Late;
 pub trait Poll {
     /// Handles a few jobs.
     fn poll(&mut self) -> Polled;
+
+    /// Ends at once, after a panic that left [`Poll::poll`]: lets those behind it end, and drops its state. Never
+    /// panics, and is not polled again.
+    fn abort(&mut self);
 }
 
 /// What a poll came to.
@@ -39,6 +43,14 @@ pub struct Polled {
     pub(crate) is_slow: bool,
     /// The duty's word from now on, without the claim.
     pub(crate) word: usize,
+}
+
+/// Ends a duty that is aborted: `leave` closes what it pushes into.
+pub(crate) fn end_aborted<E>(executor: &Executor<E>, leave: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(leave)) {
+        executor.fail(Fault::of_panic("a worker", payload));
+    }
+    executor.duty_ended();
 }
 
 /// A stage and the stages fused into it: names for errors, tallies for counting. Never empty.
@@ -194,7 +206,7 @@ where
         if self.dormant && self.rx.is_ended() {
             self.end();
         } else if self.dormant {
-            if share.is_called() {
+            if share.is_wanted() {
                 self.build();
                 *jobs += 1;
             }
@@ -202,6 +214,7 @@ where
             self.dormant = true;
             *jobs += 1;
             self.retire();
+            self.rx.leave_to_siblings();
         } else {
             return true;
         }
@@ -285,14 +298,16 @@ where
 
     /// The running job has failed in this part: its outcome travels on, or the executor fails.
     fn fail(&mut self, part: usize, fault: Fault<E>) {
-        self.executor.tell(&fault);
+        if !P::FAILS_FAST {
+            self.executor.tell(&fault);
+        }
         match P::fail(&self.out.clock, fault) {
             Ok(outcome) => {
                 if let Err(outcome) = self.out.offer(outcome) {
                     self.out.late = Some(outcome);
                 }
             }
-            Err(fault) => drop(self.executor.set_fault(fault)),
+            Err(fault) => self.executor.fail(fault),
         }
         self.finish_job();
         self.parts.tallies[part].fail();
@@ -474,6 +489,8 @@ where
             jobs += 1;
             self.panicked(payload);
         }
+        #[cfg(test)]
+        crate::sabotage::at(crate::sabotage::Spot::Poll, &self.executor.core);
         self.out.tx.publish();
         self.rx.release();
         P::flush(&mut self.out.clock, self.ended);
@@ -488,5 +505,17 @@ where
             is_slow: self.pace.is_slow(),
             word: self.word(),
         }
+    }
+
+    fn abort(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.poisoned = true;
+        let gone = catch_unwind(AssertUnwindSafe(|| self.retire()));
+        if let Err(payload) = gone {
+            self.fail_state(payload);
+        }
+        end_aborted(&self.executor, || self.out.tx.leave());
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::floor::DISMISSED;
 use super::station::{Kind, Station};
 use super::trial::is_late;
-use super::{Resident, Worker};
+use super::{Resident, Seen, Worker};
 use crate::event::{heavy_fence, light_fence};
 use crate::lot::LONG_POLL;
 use crate::sync::IS_MODEL;
@@ -60,11 +59,8 @@ impl Worker<'_, '_> {
     }
 
     /// Helps with one duty of another worker, if it is worth it: if its backlog is long, polls it once where it is
-    /// shared, or begins a trial; if its home is held up, polls it once. Not when it should leave.
+    /// shared, or begins a trial; if its home is held up, polls it once.
     pub(super) fn help(&mut self) -> usize {
-        if self.floor.staff.is(self.index, DISMISSED) {
-            return 0;
-        }
         for nth in 0..self.floor.floating.len() {
             let number = self.floor.floating[nth];
             let station = &self.floor.stations[number];
@@ -73,14 +69,21 @@ impl Worker<'_, '_> {
                 continue;
             }
             if !station.is_runnable(self.floor.core.phase()) {
+                self.seen[number].at.0 = usize::MAX; // No number of a poll.
                 continue;
             }
             let helps = (is_late(station) && (station.is_shared() || self.tries(number)))
-                || self.is_held_up(home);
+                || self.is_held_up(number);
             if !helps {
                 continue;
             }
+            let was_dormant = self.floor.stations[number].is_dormant();
             let jobs = self.poll_floating(number);
+            if was_dormant {
+                // Its home may sleep as one that waits for no ring.
+                light_fence();
+                self.floor.lot.wake(self.floor.stations[number].home());
+            }
             if jobs > 0 {
                 return jobs;
             }
@@ -123,26 +126,27 @@ impl Worker<'_, '_> {
         true
     }
 
-    /// Whether a worker has been inside one poll for long, as far as this worker's looks tell; or is in one, and was a
-    /// moment ago in one that took long.
-    fn is_held_up(&mut self, worker: usize) -> bool {
-        let poll = self.floor.lot.poll_of(worker);
-        if poll.is_multiple_of(2) {
-            return false;
-        }
-        let (now, seen) = (Instant::now(), &mut self.seen[worker]);
-        if seen.poll != poll {
-            (seen.poll, seen.since) = (poll, now);
-            return seen.held_up.is_some_and(|at| now - at < MOMENT);
+    /// Whether a duty that has something to do is held up, as far as this worker's looks tell: its home has not moved on for
+    /// [`LONG_POLL`], neither inside a poll nor between two (it may have lost its core), and nobody has taken a job;
+    /// or its home is inside a poll, and was a moment ago in one that took long.
+    fn is_held_up(&mut self, number: usize) -> bool {
+        let station = &self.floor.stations[number];
+        let home = station.home();
+        let at = (self.floor.lot.poll_of(home), station.next_job());
+        let (now, seen) = (Instant::now(), &mut self.seen[number]);
+        if seen.at != at {
+            *seen = Seen { since: now, at };
+            let was_long = self.held_up[home].is_some_and(|at| now - at < MOMENT);
+            return was_long && at.0 % 2 == 1;
         }
         let is_long = now - seen.since >= LONG_POLL;
-        if is_long {
-            seen.held_up = Some(now);
+        if is_long && at.0 % 2 == 1 {
+            self.held_up[home] = Some(now);
         }
         is_long
     }
 
-    /// Whether a poll that was seen young may yet turn out long.
+    /// Whether a duty that was seen with something to do may yet turn out to be held up.
     pub(super) fn is_looking(&mut self) -> bool {
         if self.looks == 0 || !self.helps {
             return false;
@@ -153,8 +157,8 @@ impl Worker<'_, '_> {
             let station = &floor.stations[number];
             let home = station.home();
             home != self.index
-                && self.seen[home].poll == floor.lot.poll_of(home)
-                && self.seen[home].since.elapsed() < LONG_POLL
+                && self.seen[number].at == (floor.lot.poll_of(home), station.next_job())
+                && self.seen[number].since.elapsed() < LONG_POLL
                 && station.is_runnable(floor.core.phase())
         })
     }

@@ -5,21 +5,22 @@ mod burst;
 pub(crate) mod duty;
 pub(crate) mod floor;
 mod helping;
-pub(crate) mod keeper;
 mod out;
 pub(crate) mod pace;
 mod rest;
 pub(crate) mod station;
+pub(crate) mod supervisor;
 mod trial;
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::idle::IdleStrategy;
 use crate::lifecycle::Core;
-use crate::lot::{DORMANT, ENDED, Nap};
+use crate::lot::{ENDED, Nap};
 use crate::sync::IS_MODEL;
 use duty::Poll;
 use floor::Floor;
@@ -58,8 +59,10 @@ pub(crate) struct Worker<'env, 'own> {
     helps: bool,
     idle: Box<dyn IdleStrategy>,
     nap: Nap,
-    /// Per worker; and how many looks are left.
+    /// What its looks for helping have seen: of each duty; when the poll of each worker was last found to be long; and how
+    /// many looks are left before it sleeps.
     seen: Vec<Seen>,
+    held_up: Vec<Option<Instant>>,
     looks: u32,
     trial: Trial,
     /// Whether the polls of this sweep had little or nothing to do, and how many sweeps were like that.
@@ -69,26 +72,27 @@ pub(crate) struct Worker<'env, 'own> {
     sweeps: u32,
     /// Whether the last poll was of jobs that are long.
     is_slow: bool,
-    on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
+    /// The duty that is being polled: floating by its number, or bound by its place. Of use only after a panic.
+    current: Option<Polling>,
+    on_panic: OnPanic,
 }
 
-/// What another worker was seen in.
+/// Fails the executor with a panic of what is named.
+pub(crate) type OnPanic = Box<dyn Fn(&'static str, Box<dyn Any + Send>)>;
+
+/// What a worker polls.
+#[derive(Clone, Copy)]
+enum Polling {
+    Floating(usize),
+    Bound(usize),
+}
+
+/// A duty that had something to do: since when nobody has seen to that.
 #[derive(Clone, Copy)]
 struct Seen {
-    poll: usize,
     since: Instant,
-    /// When it was last found to be held up.
-    held_up: Option<Instant>,
-}
-
-impl Seen {
-    fn nothing() -> Self {
-        Self {
-            poll: 0,
-            since: Instant::now(),
-            held_up: None,
-        }
-    }
+    /// The number of its home's poll, and of the next job that its input gives.
+    at: (usize, usize),
 }
 
 /// A duty that is, or was, at home at a worker.
@@ -110,11 +114,11 @@ pub(crate) fn is_inside(core: &Arc<Core>) -> bool {
         .unwrap_or(false)
 }
 
-/// Marks the calling thread as a worker while it lives.
-struct Inside;
+/// Marks the calling thread as one of the executor's while it lives.
+pub(crate) struct Inside;
 
 impl Inside {
-    fn enter(core: &Arc<Core>) -> Self {
+    pub(crate) fn enter(core: &Arc<Core>) -> Self {
         INSIDE.with(|inside| inside.borrow_mut().push(Arc::as_ptr(core)));
         Self
     }
@@ -134,7 +138,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         bound: Vec<Bound<'own>>,
         helps: bool,
         idle: Box<dyn IdleStrategy>,
-        on_panic: Box<dyn Fn(Box<dyn Any + Send>)>,
+        on_panic: OnPanic,
     ) -> Self {
         let natives = floor
             .floating
@@ -142,8 +146,13 @@ impl<'env, 'own> Worker<'env, 'own> {
             .filter(|&&number| floor.stations[number].native == index);
         let mut home = Vec::with_capacity(floor.floating.len()); // `run` allocates nothing.
         home.extend(natives.map(|&number| Resident { number, quiet: 0 }));
-        let seen = vec![Seen::nothing(); floor.lot.len() + 1]; // And the keeper, who is in no poll.
-        INSIDE.with(|inside| inside.borrow_mut().reserve(1)); // `run` allocates nothing.
+        let nothing = Seen {
+            since: floor.epoch,
+            at: (usize::MAX, 0),
+        };
+        let seen = vec![nothing; floor.stations.len()];
+        let held_up = vec![None; floor.lot.len()];
+        INSIDE.with(|inside| inside.borrow_mut().reserve(2)); // `run` allocates nothing.
         Self {
             index,
             floor: Arc::clone(floor),
@@ -154,21 +163,32 @@ impl<'env, 'own> Worker<'env, 'own> {
             idle,
             nap: Nap::default(),
             seen,
+            held_up,
             looks: 0,
             trial: Trial::default(),
             is_light: true,
             light: 0,
             sweeps: 0,
             is_slow: false,
+            current: None,
             on_panic,
         }
     }
 
-    /// Polls until every duty that it may poll has ended.
+    /// Polls until every duty that it may poll has ended. A panic of this loop itself fails the executor; then the loop
+    /// goes on, without the duty in whose poll it was.
     pub(crate) fn run(&mut self) {
         let core = Arc::clone(&self.floor.core);
         let _inside = Inside::enter(&core);
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            self.recover(payload);
+        }
+    }
+
+    fn work(&mut self) {
         loop {
+            #[cfg(test)]
+            crate::sabotage::at(crate::sabotage::Spot::Worker, &self.floor.core);
             self.is_light = true;
             if self.moves != self.floor.trials.moves() {
                 self.settle();
@@ -303,7 +323,9 @@ impl<'env, 'own> Worker<'env, 'own> {
             return 0;
         }
         self.floor.lot.enter_poll(self.index);
+        self.current = Some(Polling::Bound(nth));
         let polled = bound.duty.poll();
+        self.current = None;
         self.floor.lot.leave_poll(self.index, polled.jobs);
         bound.has_ended = polled.word & ENDED != 0;
         self.is_light &= polled.is_light;
@@ -317,7 +339,9 @@ impl<'env, 'own> Worker<'env, 'own> {
         let floor = &*self.floor;
         let station = &floor.stations[number];
         floor.lot.enter_poll(self.index);
+        self.current = Some(Polling::Floating(number));
         let polled = station.try_poll();
+        self.current = None;
         floor
             .lot
             .leave_poll(self.index, polled.as_ref().map_or(0, |polled| polled.jobs));
@@ -325,9 +349,7 @@ impl<'env, 'own> Worker<'env, 'own> {
         self.is_light &= polled.is_light;
         self.is_slow = polled.is_slow && polled.jobs > 0;
         if polled.word & ENDED != 0 {
-            floor.count_end(&polled);
-        } else if polled.word & DORMANT != 0 {
-            floor.lot.call_keeper(); // It is the home of those.
+            floor.count_end();
         } else if station.home() != self.index {
             self.call_home(station);
         }

@@ -1,9 +1,9 @@
 //! Resting: what a worker does when there was nothing to do, and whether it is over.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::floor::DISMISSED;
-use super::{Bound, NOW_AND_THEN, Worker};
+use super::{Bound, NOW_AND_THEN, Polling, Resident, Worker};
 use crate::idle::{Idle, IdleStrategy, Step, pause};
 use crate::lifecycle::Phase;
 use crate::sync::spin_hint;
@@ -14,19 +14,7 @@ const LOOKS: u32 = 4;
 impl<'own> Worker<'_, 'own> {
     /// Whether nothing is left that this worker may poll.
     pub(super) fn is_over(&self) -> bool {
-        let is_done = !self.helps || self.floor.is_all_done() || self.leaves();
-        is_done && self.bound.iter().all(|bound| bound.has_ended)
-    }
-
-    /// Whether this worker was dismissed and nothing is at home here: then it must go.
-    fn leaves(&self) -> bool {
-        let floor = &*self.floor;
-        floor.staff.is(self.index, DISMISSED)
-            && !self.home.iter().any(|resident| {
-                let station = &floor.stations[resident.number];
-                station.home() == self.index && !station.has_ended()
-            })
-            && floor.staff.leaves(self.index)
+        (!self.helps || self.floor.is_all_done()) && self.bound.iter().all(|bound| bound.has_ended)
     }
 
     /// Idles once, as the strategy says.
@@ -87,8 +75,10 @@ impl<'own> Worker<'_, 'own> {
     #[inline(never)]
     fn park(&mut self) {
         let mut nap = self.nap;
-        // What was ever at home here may come back while this worker sleeps.
-        let is_home = !self.home.is_empty() || !self.bound.is_empty();
+        // What was ever at home here may come back while this worker sleeps. A dormant duty waits for no ring; the one
+        // that brings it to life wakes its home.
+        let is_awake = |resident: &Resident| !self.floor.stations[resident.number].is_dormant();
+        let is_home = self.home.iter().any(is_awake) || !self.bound.is_empty();
         let called = self
             .floor
             .lot
@@ -111,14 +101,7 @@ impl<'own> Worker<'_, 'own> {
                 station.home() == self.index && station.is_runnable(phase)
             })
             || self.moves != self.floor.trials.moves()
-            || self.is_to_go()
-    }
-
-    /// Whether there is a reason to look whether it is over.
-    fn is_to_go(&self) -> bool {
-        let is_done = !self.helps || self.floor.is_all_done();
-        self.floor.staff.is(self.index, DISMISSED)
-            || is_done && self.bound.iter().all(|bound| bound.has_ended)
+            || self.is_over()
     }
 
     /// Calls the user's idle strategy; if it panics the executor fails and the worker goes on with the
@@ -127,10 +110,42 @@ impl<'own> Worker<'_, 'own> {
         match catch_unwind(AssertUnwindSafe(|| call(&mut *self.idle))) {
             Ok(result) => Some(result),
             Err(payload) => {
-                self.idle = Idle::backoff().strategy(true);
-                (self.on_panic)(payload);
+                self.idle_by_default();
+                (self.on_panic)("idle strategy", payload);
                 None
             }
+        }
+    }
+
+    /// Takes the default strategy from now on; a panic in the drop of the user's is one panic more of it.
+    pub(super) fn idle_by_default(&mut self) {
+        let old = std::mem::replace(&mut self.idle, Idle::backoff().strategy(true));
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(old))) {
+            (self.on_panic)("idle strategy", payload);
+        }
+    }
+
+    /// After a panic of the loop itself: fails the executor, and ends the duty in whose poll it was. What the others have
+    /// left is dropped by the loop, which goes on.
+    #[cold]
+    pub(super) fn recover(&mut self, payload: Box<dyn Any + Send>) {
+        (self.on_panic)("a worker", payload);
+        self.idle_by_default();
+        let floor = &*self.floor;
+        if floor.lot.poll_of(self.index) % 2 == 1 {
+            floor.lot.leave_poll(self.index, 0);
+        }
+        match self.current.take() {
+            Some(Polling::Floating(number)) => {
+                let has_ended = floor.stations[number].abort();
+                has_ended.then(|| floor.count_end());
+            }
+            Some(Polling::Bound(nth)) => {
+                let bound = &mut self.bound[nth];
+                bound.duty.abort();
+                bound.has_ended = true;
+            }
+            None => {}
         }
     }
 }

@@ -134,7 +134,9 @@ impl<'env> Station<'env> {
     pub(crate) fn is_ready(&self, phase: Phase) -> bool {
         let word = self.flags.word.load(Relaxed);
         if word & (ENDED | DORMANT) != 0 {
-            return word & ENDED == 0 && self.input.is_at_end();
+            // A dormant instance builds its state when it is wanted, and ends with its input.
+            let is_called = || self.is_wanted_alive() && !phase.drops_queued();
+            return word & ENDED == 0 && (self.input.is_at_end() || is_called());
         }
         let stopping = phase.drops_queued();
         if word & HOLDS != 0 {
@@ -179,13 +181,8 @@ impl<'env> Station<'env> {
         self.input.is_at_end() || self.share.as_ref().is_some_and(|it| !it.is_wanted())
     }
 
-    /// Whether its input has ended.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.input.is_at_end()
-    }
-
     /// Whether it is one of as many instances as are wanted.
-    pub(super) fn is_wanted_alive(&self) -> bool {
+    fn is_wanted_alive(&self) -> bool {
         self.share.as_ref().is_none_or(Share::is_wanted)
     }
 
@@ -194,17 +191,7 @@ impl<'env> Station<'env> {
         self.flags.word.load(Relaxed) & DORMANT != 0
     }
 
-    /// Whether it has a state, or its input has not been seen to end.
-    pub(crate) fn is_live(&self) -> bool {
-        self.flags.word.load(Relaxed) & (DORMANT | ENDED) == 0
-    }
-
-    /// Whether it will never be polled again.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.flags.word.load(Relaxed) & ENDED != 0
-    }
-
-    /// Whether it is at home where the keeper says, and nowhere else.
+    /// Whether it stays at home where it is: the number of its stage's instances changes.
     pub(crate) fn is_kept(&self) -> bool {
         self.share.is_some()
     }
@@ -258,6 +245,11 @@ impl<'env> Station<'env> {
         self.input.backlog()
     }
 
+    /// The number of the next job that its input gives.
+    pub(super) fn next_job(&self) -> usize {
+        self.input.next_job()
+    }
+
     /// Polls the duty if nobody else does. `None` if somebody does, or it has ended.
     pub(crate) fn try_poll(&self) -> Option<Polled> {
         let word = self.flags.word.load(Relaxed);
@@ -280,6 +272,25 @@ impl<'env> Station<'env> {
         // Pairs with: the claim above (Acquire). Model: loom-tests/tests/station.rs::claim_hands_over.
         self.flags.word.swap(next, Release);
         polled
+    }
+
+    /// Ends the duty, in whose poll the calling thread has panicked: it holds the claim still. Whether it did.
+    pub(super) fn abort(&self) -> bool {
+        let word = self.flags.word.load(Relaxed);
+        if word & CLAIMED == 0 || word & ENDED != 0 {
+            return false;
+        }
+        self.duty.with_mut(|duty| {
+            // SAFETY: I1, the claim of the poll that panicked was not given back; the pointer comes from a live cell.
+            let duty = unsafe { &mut *duty };
+            if let Some(duty) = duty {
+                duty.abort();
+            }
+        });
+        // ORDERING: Release, as in `try_poll`.
+        // Pairs with: the claim there (Acquire). Model: loom-tests/tests/station.rs::claim_hands_over.
+        self.flags.word.swap(ENDED, Release);
+        true
     }
 
     /// What a bound duty, polled by its only worker, lets others see.

@@ -1,7 +1,7 @@
 //! Pipelines that nobody has thought of: random ones, run and judged. The same cases are libFuzzer's, see
 //! `tests/fuzz`.
 
-#[path = "../fuzz/src/lib.rs"]
+#[path = "../fuzz/src/pipelines/mod.rs"]
 mod fuzz;
 
 use std::cell::Cell;

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, u32, &[&str])] = &[
     // The facade of what a model must see.
     ("sync", 0, &[]),
+    // Only in tests of the inside: panics on purpose.
+    ("sabotage", 1, &[]),
     // Words that errors name.
     ("overflow", 2, &[]),
     // What mechanisms are made of.
@@ -29,13 +31,13 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("idle", 10, &["event"]),
     ("affinity", 10, &[]),
     // Policy and state.
-    ("lot::berths", 20, &[]),
     ("lot::flags", 20, &[]),
+    ("lot::berths", 20, &["lot::flags"]),
     ("lot::bell", 20, &["lot::berths", "lot::flags"]),
     ("lot", 20, &["lot::berths", "lot::flags", "lot::bell"]),
     ("lifecycle", 20, &["lot"]),
     ("counters", 20, &[]),
-    ("scale", 20, &[]),
+    ("scale", 20, &["lot"]),
     ("placement", 20, &[]),
     ("timing", 20, &[]),
     ("latency", 20, &["timing"]),
@@ -75,7 +77,11 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ),
     ("worker::station", 30, &["worker::duty"]),
     ("worker::floor", 30, &["worker::duty", "worker::station"]),
-    ("worker::keeper", 30, &["worker::station", "worker::floor"]),
+    (
+        "worker::supervisor",
+        30,
+        &["worker::station", "worker::floor"],
+    ),
     ("worker::trial", 30, &["worker::station", "worker::floor"]),
     (
         "worker",
@@ -114,6 +120,8 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("pool::batch", 40, &["pool::board"]),
     ("pool::scope", 40, &["pool::board", "pool::batch"]),
     ("pool", 40, &["pool::board", "pool::batch", "pool::scope"]),
+    // Tests that need all of it.
+    ("guards", 55, &[]),
     // Names for the outside, and no logic; doors for the models.
     ("ring", 50, &[]),
     ("lib", 50, &["ring"]),

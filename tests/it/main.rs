@@ -38,6 +38,7 @@ mod ring_drops;
 mod rings;
 mod scaling;
 mod stages;
+mod supervision;
 mod table;
 mod table_order;
 mod table_start;

@@ -358,6 +358,11 @@ impl<T> Producer<T> {
         Consumer { shared, cursors }.try_pop()
     }
 
+    /// Whether the ring is closed and empty.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.cursors.is_ended()
+    }
+
     /// See [`Peek::has_room`].
     pub(crate) fn has_room(&self) -> bool {
         self.shared.has_room()

@@ -8,7 +8,7 @@ use ringmill::stage::{FilterMap, FlatMap, Map, filter_map, flat_map, map};
 use ringmill::{Flow, Outlet, Stage};
 
 use super::case::Work;
-use super::common::Life;
+use crate::common::Life;
 
 /// What a planned error or panic begins with.
 pub const PLANNED: &str = "planned: ";

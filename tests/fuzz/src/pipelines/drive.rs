@@ -9,8 +9,8 @@ use ringmill::{Counters, Fault, Handle, JoinError, Pin, Pipeline, RunError};
 
 use super::assemble::{Ends, Judge, Part, Seen, assemble, parts};
 use super::case::{Case, End, Event};
-use super::common::{Census, Threads};
 use super::item::{Identity, Item, OnBegin, Site};
+use crate::common::{Census, Threads};
 
 /// What all who take part share.
 pub struct Run {

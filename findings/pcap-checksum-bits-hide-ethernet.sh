@@ -7,8 +7,9 @@
 #   known, and four more bits hold it in units of two bytes, as in libpcap's pcap-savefile(5). A file of Ethernet frames
 #   with their 4 bytes of checksum has 0x24000001 there, and all four readers call that the link type, 603979777. None tells
 #   that the last four bytes of each packet are no data.
-# Matters: capture cards for market data keep the checksum. A program that compares the link type with 1 refuses such a
-#   file, and one that does not compare takes the checksum for padding or for payload. Mask with 0xFFFF.
+# Matters: some capture cards keep the checksum, and libpcap writes these bits for them. A program that compares the link
+#   type with 1 refuses such a file, and one that does not compare takes the checksum for padding or for payload. Mask
+#   with 0xFFFF.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

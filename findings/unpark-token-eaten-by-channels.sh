@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Shows that a blocking call of a channel takes the wake-up that Thread::unpark left for the thread.
 #
-# Seen: Rust std 1.95, crossbeam-channel 0.5.17, flume 0.12.0, kanal 0.1.1, crossfire 3.1.22, thingbuf 0.1.6, futures 0.3.34,
-#   pollster 1.0.3; beside async-channel 2.5.0, event-listener 5.4.2, parking 2.2.1, rayon 1.12.0; 2026-11-29.
-# Guess: the token of Thread::unpark waits for the thread's next thread::park, whatever the thread does in between.
+# Seen: Rust std 1.95 (the installed toolchain), crossbeam-channel 0.5.17, flume 0.12.0, kanal 0.1.1, crossfire 3.1.22,
+#   thingbuf 0.1.6, futures 0.3.34, pollster 1.0.3; beside async-channel 2.5.0, event-listener 5.4.2, parking 2.2.1,
+#   rayon 1.12.0; 2026-11-29.
+# Guess: the token of Thread::unpark waits for the thread's own call of thread::park, and a channel is no part of that.
 # Instead: std's channels, std::thread::scope and seven of the crates park the thread themselves where they block, and
 #   there the token is spent. Afterwards thread::park blocks as if nobody had called. The calls that sleep on a condition
-#   variable or a futex of their own leave the token alone; no signature and no document tells one kind from the other.
+#   variable or a futex leave the token alone. std's documentation of park warns that other code may consume the token and
+#   names println! as an example; no signature tells one kind of call from the other, and this list is what was seen.
 # Matters: a pool that checks for work, calls a user's code and then parks with thread::park sleeps on a job that came
-#   in between as soon as that code uses a channel. The check has to stand behind the user's code, or the pool needs a
-#   parker of its own.
+#   in between as soon as that code blocks on a channel. The last check has to stand behind the user's code, or the pool
+#   sleeps on a condition variable of its own.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,6 +1,7 @@
 //! What the benchmarks share: work of a known shape, checks that it was done, and statistics.
 
 pub mod stats;
+pub mod turns;
 
 use std::hint::black_box;
 

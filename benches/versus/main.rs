@@ -5,6 +5,7 @@
 //! ```
 //! writes one line of JSON per figure, and percentile curves beside it. `--quick` is three rounds within a minute a
 //! group, for a look; without a group, every subject of every case runs once, to see that all of them are right.
+//! `.ci/turns` compares two revisions; its runs leave out peers by `--only ringmill`.
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,7 +1,6 @@
 //! What the benchmarks share: work of a known shape, checks that it was done, and statistics.
 
 pub mod stats;
-pub mod turns;
 
 use std::hint::black_box;
 

@@ -82,6 +82,12 @@ fn status_2_says_that_too_few_rounds_are_left() {
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("thrown away: cores moved 4"), "{text}");
     assert!(text.contains("too few rounds"), "{text}");
+    let steady = Command::new(env!("CARGO_BIN_EXE_turns"))
+        .arg("--steady-rounds")
+        .arg(&folder)
+        .output();
+    let outcome = outcome(&steady.expect("it runs"));
+    assert_eq!(outcome, (Some(0), "5\n".to_owned()));
 }
 
 #[test]

@@ -5,13 +5,16 @@
 //!
 //! Ends with 1 if a case is slower, and with 2 if a case cannot be judged or a file cannot be read.
 
+mod compare;
+
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, iter};
 
 use clap::Parser;
-use ringmill_benches::turns::{Comparison, FEWEST_ROUNDS, Round, SLOWER, Verdict, compare};
+
+use compare::{Comparison, FEWEST_ROUNDS, Round, SLOWER, Verdict, compare, steady_rounds};
 
 const IS_SLOWER: u8 = 1;
 const IS_OPEN: u8 = 2;
@@ -21,6 +24,9 @@ const IS_OPEN: u8 = 2;
 struct Args {
     /// What the turns wrote.
     folder: PathBuf,
+    /// Prints only in how many rounds the cores stayed where they were, whatever the case.
+    #[arg(long)]
+    steady_rounds: bool,
     /// Writes one line of JSON per figure there.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -28,13 +34,18 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let found = match read(&args.folder) {
-        Ok(rounds) => compare(&rounds),
+    let rounds = match read(&args.folder) {
+        Ok(rounds) => rounds,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(IS_OPEN);
         }
     };
+    let found = compare(&rounds);
+    if args.steady_rounds {
+        println!("{}", steady_rounds(&rounds, &found));
+        return ExitCode::SUCCESS;
+    }
     println!(
         "{:<52} {:>6} {:>16} {:>12} {:>12} {:<6} cores",
         "", "ratio", "95 %", "old", "new", ""

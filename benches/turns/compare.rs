@@ -9,9 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use ringmill_benches::stats::{interval, median};
 use serde::{Deserialize, Serialize};
-
-use crate::stats::{interval, median};
 
 /// Cores are far from each other if a word to the other one and back takes so many nanoseconds or more.
 pub const FAR_NS: f64 = 260.0;
@@ -112,6 +111,12 @@ pub struct Comparison {
     /// Rounds that do not count because one of the figures is missing, or no positive number.
     pub missing: usize,
     pub verdict: Verdict,
+}
+
+/// In how many rounds the cores stayed where they were, in the case in which they moved most.
+pub fn steady_rounds(rounds: &[Round], found: &[Comparison]) -> usize {
+    let moved = found.iter().map(|one| one.changed).max();
+    rounds.len() - moved.unwrap_or(0)
 }
 
 /// Says which figure this is: group, case, variant.
@@ -319,6 +324,7 @@ mod tests {
             let one = only_one(&all);
             assert_eq!((one.near, one.far, one.changed), (2, 0, 1), "{changed:?}");
             assert_close(one.new, 1.0);
+            assert_eq!(steady_rounds(&all, &[one]), 2);
         }
     }
 

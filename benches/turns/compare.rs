@@ -5,7 +5,8 @@
 //! [`interval`] says.
 //!
 //! Where a virtual machine moves its cores, they are near each other in some minutes and far in others, and figures
-//! differ by a factor. A round counts only if the cores were near all the time, or far all the time.
+//! differ by a factor. A round counts only if the cores were near at every look around its two figures, or far at every
+//! look.
 
 use std::collections::BTreeMap;
 
@@ -61,8 +62,8 @@ enum Distance {
 }
 
 impl Distance {
-    fn of(nanoseconds: impl Iterator<Item = f64>) -> Self {
-        let each = nanoseconds.map(|distance| {
+    fn of(nanoseconds: &[f64]) -> Self {
+        let each = nanoseconds.iter().map(|&distance| {
             if distance < FAR_NS {
                 Self::Near
             } else {
@@ -148,6 +149,14 @@ pub fn compare(rounds: &[Round]) -> Vec<Comparison> {
         .collect()
 }
 
+/// The core distances around a case on both sides; around the turns, which may be long, if a side did not measure them.
+fn cores_around(round: &Round, lines: [&Line; 2]) -> Vec<f64> {
+    match lines.map(|line| line.cores_ns) {
+        [Some(old), Some(new)] => [old, new].concat(),
+        _ => round.cores_ns.clone(),
+    }
+}
+
 fn compare_one(rounds: &[Round], key: Key<'_>, line: &Line) -> Comparison {
     let mut one = Comparison {
         group: line.group.clone(),
@@ -182,9 +191,7 @@ fn compare_one(rounds: &[Round], key: Key<'_>, line: &Line) -> Comparison {
             one.missing += 1;
             continue;
         };
-        let around_cases = lines.into_iter().filter_map(|line| line.cores_ns).flatten();
-        let around_turns = round.cores_ns.iter().copied();
-        match Distance::of(around_turns.chain(around_cases)) {
+        match Distance::of(&cores_around(round, lines)) {
             Distance::Near => one.near += 1,
             Distance::Far => one.far += 1,
             Distance::Unknown => one.unknown += 1,
@@ -329,14 +336,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_line_says_of_the_distance_counts_too() {
+    fn distances_around_a_case_count_rather_than_those_around_its_turns() {
         let mut all = rounds(Better::Higher, &[(1.0, 1.0)]);
-        all[0].old[0].cores_ns = Some([NEAR, NEAR]);
+        all[0].cores_ns = vec![NEAR, FAR, NEAR];
+        all[0].old[0].cores_ns = Some([FAR, FAR]);
+        all[0].new[0].cores_ns = Some([FAR, FAR]);
+        assert_eq!(only_one(&all).far, 1);
+        for [old, new] in [
+            [[FAR, NEAR], [NEAR, NEAR]],
+            [[FAR, FAR], [NEAR, NEAR]],
+            [[FAR, FAR], [FAR, NEAR]],
+        ] {
+            all[0].old[0].cores_ns = Some(old);
+            all[0].new[0].cores_ns = Some(new);
+            assert_eq!(only_one(&all).changed, 1, "{old:?} {new:?}");
+        }
+    }
+
+    #[test]
+    fn distances_around_the_turns_count_if_a_side_has_none_around_its_case() {
+        let mut all = rounds(Better::Higher, &[(1.0, 1.0)]);
+        all[0].new[0].cores_ns = Some([FAR, FAR]);
         assert_eq!(only_one(&all).near, 1);
-        all[0].new[0].cores_ns = Some([NEAR, FAR]);
-        assert_eq!(only_one(&all).changed, 1);
-        all[0].new[0].cores_ns = None;
-        all[0].old[0].cores_ns = Some([FAR, NEAR]);
+        all[0].cores_ns[1] = FAR;
         assert_eq!(only_one(&all).changed, 1);
     }
 

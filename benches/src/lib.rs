@@ -1,4 +1,6 @@
-//! What the benchmarks share: work of a known shape, and checks that it was done.
+//! What the benchmarks share: work of a known shape, checks that it was done, and statistics.
+
+pub mod stats;
 
 use std::hint::black_box;
 

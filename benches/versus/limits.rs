@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 
-use crate::places::{Member, crew, share, side_by_side};
+use crate::places::{Member, cores, crew, share, side_by_side};
 use crate::protocol::nanoseconds;
 
 /// Words in a cache line.
@@ -87,6 +87,20 @@ pub fn ping_pong(samples: u64, warm_up: u64, pause: impl Fn() + Sync) -> Histogr
     };
     side_by_side(echo, time);
     times
+}
+
+/// How many nanoseconds a number takes to another core and back: the median of the better of two ways to wait. None
+/// where there is no other core.
+pub fn core_distance() -> Option<f64> {
+    const SAMPLES: u64 = 2000;
+    const WARM_UP: u64 = 500;
+    if cores().len() < 2 {
+        return None;
+    }
+    let with_pause = ping_pong(SAMPLES, WARM_UP, spin_loop);
+    let tight = ping_pong(SAMPLES, WARM_UP, || ());
+    let median = |times: &Histogram<u64>| times.value_at_quantile(0.5) as f64;
+    Some(median(&with_pause).min(median(&tight)))
 }
 
 /// How long `threads` threads take to add one to the same counter, `items` times in all.

@@ -5,6 +5,7 @@
 //! ```
 //! writes one line of JSON per figure, and percentile curves beside it. `--quick` is three rounds within a minute a
 //! group, for a look; without a group, every subject of every case runs once, to see that all of them are right.
+//! `.ci/turns` compares two revisions; its runs leave out peers by `--only ringmill`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -37,7 +38,6 @@ mod slices;
 mod small;
 mod staged;
 mod startup;
-mod stats;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,6 +76,12 @@ struct Args {
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     case: String,
+    /// Only these subjects, without peers and limits.
+    #[arg(long, value_parser = ["ringmill"])]
+    only: Option<String>,
+    /// Prints the nanoseconds of a word to another core and back, and measures nothing else.
+    #[arg(long)]
+    core_distance: bool,
     /// Three rounds within a minute a group; not for records.
     #[arg(long)]
     quick: bool,
@@ -85,6 +91,9 @@ struct Args {
     /// Run everything once, to see that it is right.
     #[arg(long)]
     test: bool,
+    /// Prints the nanoseconds of this subject's first start in this process.
+    #[arg(long, hide = true, value_name = "SUBJECT")]
+    first_start: Option<String>,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -109,12 +118,24 @@ fn main() -> ExitCode {
     let is_smoke = args.test || args.groups.is_empty();
     let (mut lines, mut curves) = (Vec::new(), Vec::new());
     places::cores();
+    if args.core_distance {
+        if let Some(distance) = limits::core_distance() {
+            println!("{distance}");
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let Some(subject) = args.first_start {
+        return startup::first_start(&subject);
+    }
     for (name, cases) in GROUPS {
         if !args.groups.is_empty() && args.groups.iter().all(|group| group != name) {
             continue;
         }
         let mut cases = cases();
         cases.retain(|case| case.name().contains(&args.case));
+        if args.only.is_some() {
+            cases.iter_mut().for_each(Case::without_peers);
+        }
         let plan = match (is_smoke, args.quick) {
             (true, _) => Plan::SMOKE,
             (_, true) => Plan::quick(cases.iter().map(Case::turns).sum()),

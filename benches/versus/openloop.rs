@@ -1,9 +1,11 @@
 //! How long do jobs take that are offered at a rate, and what happens at rates that are too high?
 //!
 //! Each job has a time at which it is meant to begin, whether or not those before are through, and its latency counts
-//! from then. All waiting lets others have the core: there are more threads than cores.
+//! from then. All waiting lets others have the core: there are more threads than cores. In some cases only the feeder
+//! does not: it spins until the next job is due, as a thread does that polls a socket.
 
 use std::convert::Infallible;
+use std::hint::spin_loop;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,11 +49,18 @@ pub fn cases() -> Vec<Case<'static>> {
     };
     let mut cases = Vec::new();
     for (shape, what) in [(plain(0), "0 ns"), (plain(70), "70 ns")] {
-        cases.extend(RATES.map(|(rate, name)| latency(format!("{what}, {name}"), shape, rate)));
+        cases.extend(RATES.map(|(rate, name)| {
+            let name = format!("{what}, {name}");
+            latency(name, shape, Pace::yielding(rate))
+        }));
+    }
+    for (rate, name) in &RATES[..3] {
+        let name = format!("0 ns, the feeder spins, {name}");
+        cases.push(latency(name, plain(0), Pace::spinning(*rate)));
     }
     for (rate, name) in &RATES[1..4] {
         let name = format!("70 ns and 1 MiB of state, {name}");
-        cases.push(latency(name, with_state, *rate));
+        cases.push(latency(name, with_state, Pace::yielding(*rate)));
     }
     for (shape, what) in [(plain(0), "0 ns"), (plain(70), "70 ns")] {
         let name = format!("{what}, sustained at twice what saturates");
@@ -92,11 +101,36 @@ impl Shape {
     }
 }
 
+/// When jobs come.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Jobs a second.
+    rate: u64,
+    /// What the feeder does between two looks at the clock.
+    between: fn(),
+}
+
+impl Pace {
+    fn yielding(rate: u64) -> Self {
+        Self {
+            rate,
+            between: thread::yield_now,
+        }
+    }
+
+    fn spinning(rate: u64) -> Self {
+        Self {
+            rate,
+            between: spin_loop,
+        }
+    }
+}
+
 /// Jobs that say when they are meant to begin, in nanoseconds since `epoch`; each comes out at that time, or at once
 /// if it is late.
 struct Paced {
     epoch: Instant,
-    rate: u64,
+    pace: Pace,
     count: u64,
     next: u64,
     start: u64,
@@ -104,10 +138,10 @@ struct Paced {
 }
 
 impl Paced {
-    fn new(epoch: Instant, rate: u64, count: u64) -> Self {
+    fn new(epoch: Instant, pace: Pace, count: u64) -> Self {
         Self {
             epoch,
-            rate,
+            pace,
             count,
             next: 0,
             start: 0,
@@ -116,7 +150,7 @@ impl Paced {
     }
 
     fn due(&self, number: u64) -> u64 {
-        self.start + number * 1_000_000_000 / self.rate
+        self.start + number * 1_000_000_000 / self.pace.rate
     }
 }
 
@@ -136,7 +170,7 @@ impl Iterator for Paced {
         while self.now < due {
             self.now = since(self.epoch);
             if self.now < due {
-                thread::yield_now();
+                (self.pace.between)();
             }
         }
         self.next += 1;
@@ -178,23 +212,23 @@ impl Seen {
 /// One who lets the jobs through stages.
 type Way = fn(Load<u64, Paced, &mut (dyn FnMut(u64) + Send)>, Manner, Shape) -> Duration;
 
-/// Runs so many jobs at a rate: how long all took, and each.
-fn offer(way: Way, shape: Shape, rate: u64, count: u64) -> (Duration, Histogram<u64>) {
+/// Runs so many jobs at a pace: how long all took, and each.
+fn offer(way: Way, shape: Shape, pace: Pace, count: u64) -> (Duration, Histogram<u64>) {
     let epoch = Instant::now();
-    let manner = if rate == AT_ONCE {
+    let manner = if pace.rate == AT_ONCE {
         Manner::Together
     } else {
         Manner::Singly
     };
     let mut seen = Seen {
         times: nanoseconds(),
-        sent: Paced::new(epoch, rate, count),
+        sent: Paced::new(epoch, pace, count),
         wrong: 0,
     };
     let mut each = |due| seen.look(due, manner == Manner::Singly);
     let load = Load {
         warm: vec![0; WARM],
-        jobs: Paced::new(epoch, rate, count),
+        jobs: Paced::new(epoch, pace, count),
         count: count as usize,
         each: &mut each as &mut (dyn FnMut(u64) + Send),
     };
@@ -204,19 +238,22 @@ fn offer(way: Way, shape: Shape, rate: u64, count: u64) -> (Duration, Histogram<
     (took, seen.times)
 }
 
-fn latency(name: String, shape: Shape, rate: u64) -> Case<'static> {
+fn latency(name: String, shape: Shape, pace: Pace) -> Case<'static> {
     let case = Case::latency(GROUP, name);
     subjects(case, shape, move |way, shape, count| {
-        offer(way, shape, rate, count).1
+        offer(way, shape, pace, count).1
     })
 }
 
 /// What is left of the highest rate when twice as much is offered, job by job.
 fn sustained(way: Way, shape: Shape, count: u64) -> f64 {
-    let saturated = count as f64 / offer(way, shape, AT_ONCE, count).0.as_secs_f64();
+    let saturated = count as f64
+        / offer(way, shape, Pace::yielding(AT_ONCE), count)
+            .0
+            .as_secs_f64();
     // One nanosecond a job is the shortest that the clock tells.
     let rate = (2.0 * saturated).min(AT_ONCE as f64 - 1.0);
-    let took = offer(way, shape, rate as u64, count).0;
+    let took = offer(way, shape, Pace::yielding(rate as u64), count).0;
     count as f64 / took.as_secs_f64() / saturated
 }
 

@@ -10,10 +10,11 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use ringmill_benches::stats::{hiccup, interval, median};
 
+use crate::limits::core_distance;
 use crate::plan::Plan;
 use crate::report::{Curve, Line};
-use crate::stats::{hiccup, interval, median};
 
 /// What one turn of a subject found out.
 pub enum Finding {
@@ -173,6 +174,12 @@ impl<'a> Case<'a> {
         self
     }
 
+    /// Leaves ringmill's subjects alone in the case.
+    pub fn without_peers(&mut self) {
+        self.subjects.truncate(1);
+        self.limits.clear();
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -185,6 +192,7 @@ impl<'a> Case<'a> {
     /// Runs all rounds.
     pub fn run(&self, plan: Plan) -> (Vec<Line>, Vec<Curve>) {
         let hiccup_us = hiccup();
+        let before = core_distance();
         let ours_and_theirs = self.subjects.iter().chain(&self.variants);
         let all: Vec<_> = ours_and_theirs.chain(&self.limits).collect();
         let items: Vec<_> = all.iter().map(|one| self.calibrate(one, plan)).collect();
@@ -205,9 +213,12 @@ impl<'a> Case<'a> {
                 }
             }
         }
+        let cores_ns = before
+            .zip(core_distance())
+            .map(|(before, after)| [before, after]);
         let lines = figures.into_iter().enumerate().map(|(nth, figure)| {
             let found: Vec<_> = found.iter().map(|found| &*found[nth]).collect();
-            self.line(figure, &found, plan.rounds, hiccup_us)
+            self.line(figure, &found, (plan.rounds, hiccup_us, cores_ns))
         });
         let curves = all
             .iter()
@@ -266,8 +277,7 @@ impl<'a> Case<'a> {
         &self,
         (case, unit, better): (String, &'static str, Better),
         found: &[&[f64]],
-        rounds: usize,
-        hiccup_us: f64,
+        (rounds, hiccup_us, cores_ns): (usize, f64, Option<[f64; 2]>),
     ) -> Line {
         let (subjects, found) = found.split_at(self.subjects.len());
         let (variants, limits) = found.split_at(self.variants.len());
@@ -320,6 +330,7 @@ impl<'a> Case<'a> {
             rounds,
             spread: ratios.as_deref().map(interval),
             hiccup_us,
+            cores_ns,
         }
     }
 }

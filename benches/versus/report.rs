@@ -30,6 +30,8 @@ pub struct Line {
     pub spread: Option<[f64; 2]>,
     /// The longest time for which a spinning thread did not run, just before the case.
     pub hiccup_us: f64,
+    /// How far apart two cores are, before the case and after it; none where there is one core.
+    pub cores_ns: Option<[f64; 2]>,
 }
 
 /// All latencies of one subject in one case.

@@ -1,6 +1,15 @@
 //! How long until three stages are there, until the first result, and until all of it is gone again?
+//!
+//! One case is about the first start in a process that has another thread: some executors register with the system at
+//! their first start, and the system answers later where there are threads. Each sample is a process of its own: this
+//! program again, with a hidden argument.
 
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use ringmill_benches::stats::median;
 
 use crate::executors::{
     Chili, CrossbeamChannel, Disruptor, Executor, Job, Paralight, Rayon, Ringmill, Rtrb, Size,
@@ -8,12 +17,23 @@ use crate::executors::{
 };
 use crate::places::cores;
 use crate::protocol::{Better, Case};
-use crate::stats::median;
 
 const GROUP: &str = "startup";
 const UNIT: (&str, Better) = ("µs", Better::Lower);
 /// Executors a turn, one after the other.
 const TIMES: u64 = 200;
+/// Processes a turn, one after the other.
+const PROCESSES: u64 = 20;
+/// Executors whose first start in a process is timed, ringmill first.
+const FIRST_STARTS: [(&str, fn() -> Duration); 4] = [
+    ("ringmill", beside_a_thread::<Ringmill>),
+    ("rayon", beside_a_thread::<Tasks<Rayon>>),
+    (
+        "threadpool",
+        beside_a_thread::<Tasks<threadpool::ThreadPool>>,
+    ),
+    ("tokio", beside_a_thread::<Tasks<tokio::runtime::Runtime>>),
+];
 
 /// What is timed of an executor's life.
 #[derive(Clone, Copy)]
@@ -31,7 +51,23 @@ pub fn cases() -> Vec<Case<'static>> {
         with_threadpool(case("build and start", Phase::Start), Phase::Start),
         with_threadpool(case("first result", Phase::FirstResult), Phase::FirstResult),
         join,
+        first_start_case(),
     ]
+}
+
+fn first_start_case() -> Case<'static> {
+    let case = Case::figure(
+        GROUP,
+        "first start in a process with one more thread",
+        UNIT,
+        PROCESSES,
+    );
+    FIRST_STARTS.iter().fold(case, |case, &(name, _)| {
+        case.subject(name, move |processes| {
+            let times: Vec<_> = (0..processes).map(|_| in_new_process(name)).collect();
+            median(&times)
+        })
+    })
 }
 
 fn case(name: &str, phase: Phase) -> Case<'static> {
@@ -89,4 +125,55 @@ fn life<E: Executor>(phase: Phase) -> Duration {
         Phase::FirstResult => first_result,
         Phase::Join => begun.elapsed(),
     }
+}
+
+/// The time of a subject's first start in a process of its own, in microseconds.
+fn in_new_process(subject: &str) -> f64 {
+    let program = env::current_exe().expect("this program has a path");
+    let output = Command::new(program)
+        .args(["--first-start", subject])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("this program starts again");
+    assert!(output.status.success(), "{subject}: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let nanoseconds: f64 = text
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("{subject} printed {text:?} instead of nanoseconds"));
+    nanoseconds / 1e3
+}
+
+/// What the new process does: prints the nanoseconds of the subject's start.
+pub fn first_start(subject: &str) -> ExitCode {
+    let Some((_, start)) = FIRST_STARTS.iter().find(|(name, _)| *name == subject) else {
+        eprintln!("{subject} is no subject of a first start");
+        return ExitCode::FAILURE;
+    };
+    println!("{}", start().as_nanos());
+    ExitCode::SUCCESS
+}
+
+/// The time of a start while another thread of the process waits for something.
+fn beside_a_thread<E: Executor>() -> Duration {
+    let size = Size {
+        stages: 3,
+        workers: cores().len(),
+    };
+    let (here, is_here) = mpsc::channel();
+    let (end, is_end) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            here.send(()).expect("the first thread waits");
+            // Until the sender is gone.
+            let _ended = is_end.recv();
+        });
+        is_here.recv().expect("the other thread says so");
+        let begun = Instant::now();
+        let mut executor = E::start(size);
+        let took = begun.elapsed();
+        executor.work(size, 1);
+        drop(end);
+        took
+    })
 }

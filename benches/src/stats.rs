@@ -42,3 +42,42 @@ pub fn hiccup() -> f64 {
     }
     longest.as_secs_f64() * 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: u32) -> Vec<f64> {
+        // In no order.
+        (0..count).rev().map(|nth| f64::from(nth + 1)).collect()
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these floats are exact")]
+    fn the_median_is_the_middle_one_or_the_mean_of_two() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these floats are exact")]
+    fn intervals_have_the_ranks_of_the_binomial_tables() {
+        for (count, low, high) in [
+            (6, 1.0, 6.0),
+            (9, 2.0, 8.0),
+            (20, 6.0, 15.0),
+            (50, 18.0, 33.0),
+        ] {
+            assert_eq!(interval(&numbers(count)), [low, high], "of {count}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these floats are exact")]
+    fn few_values_have_their_whole_range_as_interval() {
+        for count in 1..6 {
+            assert_eq!(interval(&numbers(count)), [1.0, f64::from(count)]);
+        }
+    }
+}

@@ -60,8 +60,8 @@ pub(crate) struct Core {
     inside: CachePadded<AtomicUsize>,
     /// The executor's workers, once there are any.
     lot: OnceLock<StdArc<Lot>>,
-    /// Dispatchers that wait for room.
-    pub(crate) mouth: CachePadded<Event>,
+    /// Dispatchers that wait for room, by ring: one list each, so that a slot wakes a thread that can use it.
+    mouth: OnceLock<Box<[CachePadded<Event>]>>,
     /// Receivers that wait for a result.
     pub(crate) exit: CachePadded<Event>,
     /// Who waits for the end.
@@ -74,7 +74,7 @@ impl Core {
             phase: CachePadded::new(AtomicUsize::new(0)),
             inside: CachePadded::new(AtomicUsize::new(0)),
             lot: OnceLock::new(),
-            mouth: CachePadded::new(Event::new()),
+            mouth: OnceLock::new(),
             exit: CachePadded::new(Event::new()),
             end: Event::new(),
         })
@@ -137,9 +137,26 @@ impl Core {
         if let Some(lot) = self.lot.get() {
             lot.wake_all();
         }
-        self.mouth.notify();
+        for mouth in self.mouth.get().into_iter().flatten() {
+            mouth.notify();
+        }
         self.exit.notify();
         self.end.notify();
+    }
+
+    /// Says how many rings dispatchers push into. A phase that was left before is seen by each before it first sleeps.
+    pub(crate) fn set_mouths(&self, rings: usize) {
+        let events = (0..rings).map(|_| CachePadded::new(Event::new()));
+        let _once = self.mouth.set(events.collect());
+    }
+
+    /// Where dispatchers wait for room in this ring of the first edge.
+    #[inline]
+    pub(crate) fn mouth(&self, ring: usize) -> &Event {
+        match self.mouth.get().and_then(|events| events.get(ring)) {
+            Some(event) => event,
+            None => unreachable!("ring {ring} is made before anybody waits for it"),
+        }
     }
 
     /// Says who the workers are. A phase that was left before is seen by each before it first sleeps.

@@ -42,6 +42,9 @@ impl Condvar {
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
 }
 
 #[cfg(loom)]
@@ -194,20 +197,24 @@ pub(crate) fn fence_compiler() {
     std::sync::atomic::compiler_fence(SeqCst);
 }
 
-/// A fact about the process that is settled before anybody asks. Not a model's atomic: models have no such
-/// facts, and no statics either.
+/// A fact about the process. Not a model's atomic: models have no such facts, and no statics either.
 pub(crate) struct Fact(std::sync::atomic::AtomicBool);
 
 impl Fact {
     pub(crate) const fn new() -> Self {
         Self(std::sync::atomic::AtomicBool::new(false))
     }
-    pub(crate) fn settle(&self, is_so: bool) {
-        self.0.store(is_so, Relaxed);
+    /// Says so from now on; returns what was said before.
+    pub(crate) fn settle(&self, is_so: bool) -> bool {
+        // ORDERING: AcqRel. Release: what led to a fact is there for the thread that reads it. Acquire: as `is_so`.
+        // Pairs with: `is_so` (Acquire). No model: models have no such facts.
+        self.0.swap(is_so, AcqRel)
     }
     #[inline]
     pub(crate) fn is_so(&self) -> bool {
-        self.0.load(Relaxed)
+        // ORDERING: Acquire. See `settle`.
+        // Pairs with: `settle` (AcqRel). No model: models have no such facts.
+        self.0.load(Acquire)
     }
 }
 

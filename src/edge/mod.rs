@@ -26,8 +26,8 @@ pub(crate) enum Call {
     Nobody,
     /// Duties.
     Duties(Bell),
-    /// Dispatchers that wait for room.
-    Mouth(Arc<Core>),
+    /// Dispatchers that wait for room in this ring of the first edge.
+    Mouth(Arc<Core>, usize),
     /// Receivers that wait for results.
     Exit(Arc<Core>),
 }
@@ -37,8 +37,8 @@ impl Call {
     fn published(&mut self, backlog: impl FnOnce() -> usize) {
         match self {
             Self::Duties(bell) => bell.published(backlog),
-            Self::Exit(core) => drop(core.exit.notify()),
-            Self::Nobody | Self::Mouth(_) => {}
+            Self::Exit(core) => drop(core.exit.notify_one()),
+            Self::Nobody | Self::Mouth(..) => {}
         }
     }
 
@@ -46,8 +46,8 @@ impl Call {
     fn given_back(&self, was_full: impl FnOnce() -> bool) {
         if let Self::Duties(bell) = self {
             bell.given_back(was_full);
-        } else if let Self::Mouth(core) = self {
-            core.mouth.notify();
+        } else if let Self::Mouth(core, lane) = self {
+            core.mouth(*lane).notify_one();
         }
     }
 
@@ -55,7 +55,7 @@ impl Call {
         match self {
             Self::Duties(bell) => bell.ended(),
             Self::Exit(core) => drop(core.exit.notify()),
-            Self::Nobody | Self::Mouth(_) => {}
+            Self::Nobody | Self::Mouth(..) => {}
         }
     }
 }

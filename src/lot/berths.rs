@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 use super::flags::Neighbour;
-use crate::event::{Event, light_fence};
+use crate::event::{Event, Woken, light_fence};
 use crate::sync::{AtomicU64, AtomicUsize, IS_MODEL, Relaxed};
 
 /// How soon the watcher looks first, how often while others work, and when it falls asleep for good because
@@ -146,7 +146,7 @@ impl Lot {
         self.sleepers.all.fetch_add(1, Relaxed);
         self.sleepers.homes.fetch_add(usize::from(is_home), Relaxed);
         let deadline = self.watch(worker, nap);
-        let called = self.berths[worker].event.sleep(deadline, ready);
+        let called = self.berths[worker].event.sleep(deadline, ready) != Woken::No;
         if deadline.is_some() {
             self.watcher.store(NOBODY, Relaxed);
         }

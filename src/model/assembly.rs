@@ -79,6 +79,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
         let core = &executor.core;
         let lot = StdArc::new(lot::Lot::new(self.workers, self.workers, self.workers));
         core.set_lot(&lot);
+        core.set_mouths(1);
 
         let duties: Vec<Neighbour> = self.homes.iter().map(|&home| Flags::new(0, home)).collect();
         let first_of = |stage: usize| self.instances[..stage].iter().sum::<usize>();
@@ -184,7 +185,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 let before = (stage > 0).then(|| of_stage(stage - 1).to_vec());
                 let is_merged = inputs_merged[stage];
                 rx.attach(|lane| match &before {
-                    None => Call::Mouth(StdArc::clone(core)),
+                    None => Call::Mouth(StdArc::clone(core), 0),
                     Some(before) if is_merged => bell(vec![before[lane].clone()]),
                     Some(before) => bell(before.clone()),
                 });

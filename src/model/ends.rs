@@ -48,7 +48,7 @@ impl<T: Send + 'static> Rx<T> {
     pub fn calls_mouth<E>(&mut self, executor: &Executor<E>) {
         self.0.set_mouth(&executor.0.core);
         self.0
-            .attach(|_| Call::Mouth(StdArc::clone(&executor.0.core)));
+            .attach(|_| Call::Mouth(StdArc::clone(&executor.0.core), 0));
     }
 
     /// Closes the ring if the executor is closed.

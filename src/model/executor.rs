@@ -49,6 +49,7 @@ impl<E> Executor<E> {
     pub fn new(duties: usize) -> Self {
         let executor = executor::Executor::new();
         executor.set_up(duties, Vec::new(), &StdArc::new(Hooks::default()));
+        executor.core.set_mouths(1);
         Self(executor)
     }
 
@@ -62,6 +63,7 @@ impl<E> Executor<E> {
             instances: tallies.iter().map(|t| StdArc::clone(&t.0)).collect(),
         };
         executor.set_up(duties, vec![stage], &StdArc::new(Hooks::default()));
+        executor.core.set_mouths(1);
         Self(executor)
     }
 

@@ -15,12 +15,12 @@ impl Event {
     }
 
     pub fn sleep(&self, ready: impl FnOnce() -> bool) -> bool {
-        self.0.sleep(None, ready)
+        self.0.sleep(None, ready) != event::Woken::No
     }
 
     /// A sleep whose time is up as soon as it begins: in a model, a timeout is an event.
     pub fn sleep_no_time(&self, ready: impl FnOnce() -> bool) -> bool {
-        self.0.sleep(Some(Instant::now()), ready)
+        self.0.sleep(Some(Instant::now()), ready) != event::Woken::No
     }
 
     pub fn notify(&self) -> bool {

@@ -234,7 +234,7 @@ where
             let executor = Arc::clone(&plan.executor);
             let build = W::erase(move |wiring: &Wiring, number| {
                 tx.attach(|edge, lane| wiring.behind(edge, lane));
-                rx.attach(|lane| wiring.in_front(wiring.input_edge(number), lane));
+                rx.attach(|lane| wiring.before(number, lane));
                 rx.attach_siblings(|| wiring.siblings(number));
                 let stage = context.stage.to_string();
                 let ends = Ends {

@@ -259,10 +259,11 @@ where
         // A deadline beyond the clock's end is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut waiting = Some(item);
+        let lane = tx.full_lane(); // The one that has refused the item.
         let tx = RefCell::new(tx); // Tried and looked at in turn.
         let answer = wait(
             &mut **strategy,
-            &core.mouth,
+            core.mouth(lane),
             deadline,
             || match offer(*tx.borrow_mut(), executor, waiting.take()?) {
                 Err(DispatchError::Full(item)) => {

@@ -125,6 +125,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             edges,
             inputs,
         };
+        executor.core.set_mouths(wiring.mouths());
 
         let mut stations = Vec::new();
         let mut floating = Vec::new();

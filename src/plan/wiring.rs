@@ -54,11 +54,34 @@ impl Wiring {
         }
     }
 
+    /// Whom duty `number` calls in front of it, at lane `lane` of its input.
+    pub(crate) fn before(&self, number: usize, lane: usize) -> Call {
+        let (edge, nth) = self.inputs[number];
+        let wires = &self.edges[edge];
+        if wires.producers.is_empty() {
+            return Call::Mouth(
+                Arc::clone(&self.core),
+                if wires.has_lanes { nth } else { 0 },
+            );
+        }
+        self.in_front(edge, lane)
+    }
+
+    /// Into how many rings dispatchers push.
+    pub(super) fn mouths(&self) -> usize {
+        let first = &self.edges[0];
+        if first.has_lanes {
+            first.consumers.len()
+        } else {
+            1
+        }
+    }
+
     /// Whom to call in front of edge `edge`, lane `lane`.
     pub(crate) fn in_front(&self, edge: usize, lane: usize) -> Call {
         let wires = &self.edges[edge];
         if wires.producers.is_empty() {
-            Call::Mouth(Arc::clone(&self.core))
+            Call::Mouth(Arc::clone(&self.core), 0)
         } else if wires.is_merged {
             self.bell(Neighbours::only(&wires.producers, lane))
         } else {
@@ -74,10 +97,6 @@ impl Wiring {
             return Call::Nobody;
         }
         self.bell(Neighbours::all_but(&wires.consumers, nth))
-    }
-
-    pub(crate) fn input_edge(&self, number: usize) -> usize {
-        self.inputs[number].0
     }
 
     /// The lot's workers and the ends: whether they are more than the cores.

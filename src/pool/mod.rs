@@ -274,7 +274,7 @@ impl PoolBuilder {
         let (started, threads) = plan.start_detached(1)?;
         let bell = match started.wiring.behind(0, 0) {
             Call::Duties(bell) => Some(bell),
-            Call::Nobody | Call::Mouth(_) | Call::Exit(_) => None,
+            Call::Nobody | Call::Mouth(..) | Call::Exit(_) => None,
         };
         Ok(Pool {
             executor,

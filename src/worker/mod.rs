@@ -59,6 +59,8 @@ pub(crate) struct Worker<'env, 'own> {
     helps: bool,
     idle: Box<dyn IdleStrategy>,
     nap: Nap,
+    /// What is left of a spin that the strategy has asked for.
+    hints: u32,
     /// What its looks for helping have seen: of each duty; when the poll of each worker was last found to be long; and how
     /// many looks are left before it sleeps.
     seen: Vec<Seen>,
@@ -162,6 +164,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             helps,
             idle,
             nap: Nap::default(),
+            hints: 0,
             seen,
             held_up,
             looks: 0,

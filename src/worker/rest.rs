@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Bound, NOW_AND_THEN, Polling, Resident, Worker};
-use crate::idle::{Idle, IdleStrategy, Step, pause};
+use crate::idle::{Idle, IdleStrategy, SPIN, Step, pause};
 use crate::lifecycle::Phase;
 use crate::sync::spin_hint;
 
@@ -19,10 +19,20 @@ impl<'own> Worker<'_, 'own> {
 
     /// Idles once, as the strategy says.
     pub(super) fn rest(&mut self) {
-        let step = self.guard(|idle| idle.idle()).unwrap_or(Step::Yield);
-        if let Step::Spin(hints) = step {
-            return self.watch(hints);
+        if self.hints == 0 {
+            let step = self.guard(|idle| idle.idle()).unwrap_or(Step::Yield);
+            let Step::Spin(hints) = step else {
+                return self.pause(step);
+            };
+            self.hints = hints;
         }
+        // A long spin is cut into short ones: between two of them the loop looks at everything.
+        let hints = self.hints.min(SPIN);
+        self.hints -= hints;
+        self.watch(hints);
+    }
+
+    fn pause(&mut self, step: Step) {
         if step != Step::Park || self.is_looking() {
             return pause(step);
         }
@@ -60,6 +70,7 @@ impl<'own> Worker<'_, 'own> {
 
     /// There was something to do.
     pub(super) fn was_busy(&mut self) {
+        self.hints = 0;
         self.guard(|idle| idle.reset());
         self.looks = LOOKS;
     }

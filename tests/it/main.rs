@@ -42,4 +42,5 @@ mod supervision;
 mod table;
 mod table_order;
 mod table_start;
+mod waiting;
 mod watch;

@@ -199,7 +199,7 @@ const MOST_WORKERS: usize = 1024;
 
 fn job_count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(number) if (1..=MOST_JOBS).contains(&number) => Ok(number),
+        Ok(number) if (1..=MOST_JOBS).contains(&(number as u64)) => Ok(number),
         _ => Err(format!("must be a whole number from 1 to {MOST_JOBS}")),
     }
 }

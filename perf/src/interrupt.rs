@@ -125,8 +125,8 @@ impl Interrupt {
             state.presses
         });
         if presses > 1 {
-            // The process ends while this sleeps, unless something keeps it. What it prints goes out in one
-            // write a line (or report), so an exit cuts none.
+            // The process ends while this sleeps, unless something keeps it. A line of results is one write,
+            // and so is a report: the exit cuts none, unless one is longer than a pipe takes whole (4 KiB).
             thread::sleep(GRACE);
             process::exit(Exit::Interrupted.code().into());
         }

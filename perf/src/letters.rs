@@ -11,7 +11,7 @@ pub const CAPACITY: usize = 64;
 const ENTRIES: usize = 100;
 
 /// Most jobs, so that their bytes of JSON can be counted in 64 bits.
-pub const MOST_JOBS: usize = (u64::MAX / (3 * JSON_BYTES)) as usize;
+pub const MOST_JOBS: u64 = u64::MAX / (3 * JSON_BYTES);
 
 /// Bytes of the map as JSON.
 const JSON_BYTES: u64 = 20_601;

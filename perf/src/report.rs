@@ -178,10 +178,8 @@ impl fmt::Display for Report {
             )?;
         }
         if let Some(Input { anomalies, first }) = &self.input {
-            match anomalies.total() {
-                0 => write!(f, "\n  no anomalies in the input")?,
-                total => write!(f, "\n  {} anomalies in the input:", HumanCount(total))?,
-            }
+            let total = HumanCount(anomalies.total());
+            write!(f, "\n  anomalies in the input: {total}")?;
             for first in first {
                 let (kind, count) = (first.anomaly.name(), anomalies.of(first.anomaly));
                 write!(f, "\n    {kind} {}, first: {first}", HumanCount(count))?;

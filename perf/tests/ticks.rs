@@ -224,7 +224,7 @@ fn anomalies_are_printed_for_a_person_too() {
     };
     let text = printed(&[add(1, 7), add(2, 7), delete(2, 8), delete(2, 8)]);
     for line in [
-        "  3 anomalies in the input:\n",
+        "  anomalies in the input: 3\n",
         "    wrong_stock 1, first: message 2 at byte 40: names order 7 of locate 2, which is live at locate 1\n",
         "    unknown_order 2, first: message 3 at byte 78: order 8 is not live at locate 2\n",
         "  verified\n",
@@ -232,7 +232,7 @@ fn anomalies_are_printed_for_a_person_too() {
         assert!(text.contains(line), "{line}{text}");
     }
     let text = printed(&[add(1, 7), delete(1, 7)]);
-    assert!(text.contains("  no anomalies in the input\n"), "{text}");
+    assert!(text.contains("  anomalies in the input: 0\n"), "{text}");
 }
 
 /// Which of several workers is first to meet a bad message is chance; what is said is not.

@@ -11,7 +11,7 @@
 //! * [`message`] and [`decode`]: the wire format, one fixed length per message type.
 //! * [`frame`]: the length-prefixed stream in which NASDAQ publishes its sample days.
 //! * [`book`]: order books by stock locate.
-//! * [`audit`]: one look at a whole input: where it ends, whether it can be decoded, and where it
+//! * [`mod@audit`]: one look at a whole input: where it ends, whether it can be decoded, and where it
 //!   contradicts itself.
 //! * [`state`]: what the books come to, to be merged, compared and printed as one number.
 //! * [`mod@generate`]: a deterministic day of legal messages for machines without a sample file.

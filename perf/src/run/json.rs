@@ -22,7 +22,7 @@ pub(super) fn json(args: &JsonArgs, interrupt: &Interrupt) -> Result<Exit, Failu
         Placement::Floating | Placement::Bound => 4,
         Placement::Fused => 2,
     };
-    let each = rings * size_of::<Job>();
+    let each = rings * super::slot::<Job>();
     let builder = super::builder::<serde_json::Error, Job>(flags, CAPACITY, each)?;
     let handle = builder.handle();
     interrupt.steer(handle.clone());

@@ -38,8 +38,17 @@ pub(crate) fn run(workload: &Workload, interrupt: &Interrupt) -> Exit {
     exit
 }
 
-/// A builder with the flags applied, and no stage yet. `each` is what one more of capacity takes at least,
-/// in bytes of all rings.
+/// Bytes of a ring's slot besides the job: its sequence number.
+const SEQUENCE: usize = 8;
+
+/// Bytes that one more of capacity takes in a ring of such jobs, at most: a ring has a power of two of slots,
+/// which is up to twice its capacity.
+const fn slot<J>() -> usize {
+    2 * (size_of::<J>() + SEQUENCE)
+}
+
+/// A builder with the flags applied, and no stage yet. `each` is what one more of capacity takes in all
+/// rings, in bytes.
 fn builder<'job, E, J>(
     flags: &Flags,
     capacity: usize,

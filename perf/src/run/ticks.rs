@@ -191,10 +191,10 @@ fn builder<'job, D: Send + 'job>(
     let flags = &args.flags;
     // Before the books each of their instances has a ring.
     let lanes = match flags.placement {
-        Placement::Floating | Placement::Bound => flags.workers() * size_of::<Raw<D>>(),
+        Placement::Floating | Placement::Bound => flags.workers() * super::slot::<Raw<D>>(),
         Placement::Fused => 0,
     };
-    let each = size_of::<Piece<D>>() + lanes + size_of::<Change<D>>();
+    let each = super::slot::<Piece<D>>() + lanes + super::slot::<Change<D>>();
     super::builder(flags, CAPACITY, each)
 }
 

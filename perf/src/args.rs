@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringmill::Idle;
+use ringmill_perf::letters::MOST_JOBS;
 
 /// Runs and measures workloads on the ringmill executor.
 #[derive(Debug, Parser)]
@@ -21,7 +22,8 @@ pub(crate) enum Command {
     /// Run a workload once
     ///
     /// Results go to stdout, talk and progress to stderr. Exit codes: 0 done, 1 a job failed,
-    /// 2 bad usage, 130 interrupted (the first ctrl-c finishes what was begun, the second stops).
+    /// 2 bad usage, 130 interrupted (the first ctrl-c finishes what was begun, the second stops at any
+    /// moment: half a second later the process has ended).
     #[command(subcommand)]
     Run(Workload),
 }
@@ -40,6 +42,14 @@ pub(crate) enum Workload {
     ///
     /// NASDAQ TotalView-ITCH 5.0, from a file as NASDAQ publishes them or made up. Checked in the same
     /// run against one loop on one thread.
+    ///
+    /// A message that contradicts those before it changes no book. The result counts them as anomalies, names
+    /// the first one of each sort with its number (from 1) and its offset in bytes, and the exit code stays 0:
+    /// unknown_order (refers to an order that is not live), wrong_stock (refers to, or adds, an order number
+    /// that is live in another stock; what it adds is an order of its own), too_many_shares (executes or
+    /// cancels more than the order has), duplicate_order (adds an order that is live) and no_shares.
+    /// With --json they are the fields "anomalies", an object of these five counts, and "first_anomalies",
+    /// a list of objects with "kind", "message", "byte", "locate", "order" and, of a wrong_stock, "other_locate".
     Ticks(TicksArgs),
 }
 
@@ -57,14 +67,14 @@ pub(crate) struct DigestArgs {
 #[derive(Debug, Args)]
 pub(crate) struct JsonArgs {
     /// How many maps go through the three stages
-    #[arg(long, value_name = "J", default_value = "1000", value_parser = at_least_one)]
+    #[arg(long, value_name = "J", default_value = "1000", value_parser = job_count)]
     pub(crate) jobs: usize,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }
 
 /// `ringmill run ticks`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TicksArgs {
     /// A file of ITCH messages, decompressed [default: messages made up from --seed]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["symbols", "seed"])]
@@ -87,7 +97,7 @@ pub(crate) struct TicksArgs {
 }
 
 /// What every workload takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Flags {
     /// Threads that execute stages, the calling one included where it works, and instances of
     /// each stage [default: one per core of --cores, else per allowed core]
@@ -186,6 +196,13 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
 
 /// More threads than this are a slip of the finger.
 const MOST_WORKERS: usize = 1024;
+
+fn job_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=MOST_JOBS).contains(&(number as u64)) => Ok(number),
+        _ => Err(format!("must be a whole number from 1 to {MOST_JOBS}")),
+    }
+}
 
 fn thread_count(text: &str) -> Result<usize, String> {
     match text.parse() {

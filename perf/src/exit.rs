@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 /// The exit codes. Clap's own usage errors exit with 2 as well.
 ///
-/// A closed stdout is no failure: the reader had what it wanted, and the command ends quietly
-/// with the code that it had earned until then.
+/// A reader of stdout that closes its end is no failure: it had what it wanted, and the command ends quietly
+/// with the code that it had earned until then. A stdout that was closed from the start is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything was done.
@@ -50,7 +50,7 @@ impl From<Exit> for ExitCode {
 /// Why a workload has nothing to report.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The executor could not be built from these flags.
+    /// These flags ask for something that cannot be.
     Usage(String),
     /// A stage failed or panicked.
     Job(String),
@@ -63,7 +63,12 @@ pub(crate) fn say(line: impl Display) {
 
 /// Writes to stdout, at once. A failure is said; a reader that has gone is none.
 pub(crate) fn print(out: &mut impl Write, bytes: &[u8]) -> Result<(), Unwritten> {
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    written(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+/// Sorts out how writing to stdout ended, and says a failure.
+pub(crate) fn written(wrote: io::Result<()>) -> Result<(), Unwritten> {
+    match wrote {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Unwritten::NobodyReads),
         Err(error) => {

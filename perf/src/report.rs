@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 use ringmill::Handle;
-use serde::Serialize;
+use ringmill_perf::itch::{Anomalies, Contradiction};
+use serde::{Serialize, Serializer};
 
 /// The object that `--json` prints. What was not measured is null.
 #[derive(Debug, Serialize)]
@@ -35,6 +36,31 @@ pub(crate) struct Report {
     /// Where the threads' time went.
     #[serde(flatten)]
     pub(crate) times: Option<Times>,
+    /// Where the input contradicts itself.
+    #[serde(flatten)]
+    pub(crate) input: Option<Input>,
+}
+
+/// The anomalies of a market data feed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Input {
+    /// Messages that contradict those before them, by kind.
+    pub(crate) anomalies: Anomalies,
+    /// The first message of each kind, in the order of the input.
+    #[serde(rename = "first_anomalies", serialize_with = "rows")]
+    pub(crate) first: Vec<Contradiction>,
+}
+
+/// One of `first_anomalies`.
+#[derive(Debug, Serialize)]
+struct AnomalyRow {
+    kind: &'static str,
+    message: u64,
+    byte: usize,
+    locate: u16,
+    order: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_locate: Option<u16>,
 }
 
 /// Quantiles of a latency, in nanoseconds.
@@ -105,6 +131,7 @@ impl Report {
             stages: stages(handle),
             placement: placement(handle),
             times: None,
+            input: None,
         }
     }
 
@@ -150,12 +177,31 @@ impl fmt::Display for Report {
                 times.overhead_seconds
             )?;
         }
+        if let Some(Input { anomalies, first }) = &self.input {
+            let total = HumanCount(anomalies.total());
+            write!(f, "\n  anomalies in the input: {total}")?;
+            for first in first {
+                let (kind, count) = (first.anomaly.name(), anomalies.of(first.anomaly));
+                write!(f, "\n    {kind} {}, first: {first}", HumanCount(count))?;
+            }
+        }
         match self.verified {
             Some(true) => write!(f, "\n  verified"),
             Some(false) => write!(f, "\n  NOT VERIFIED"),
             None => Ok(()),
         }
     }
+}
+
+fn rows<S: Serializer>(first: &[Contradiction], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(first.iter().map(|found| AnomalyRow {
+        kind: found.anomaly.name(),
+        message: found.message,
+        byte: found.offset,
+        locate: found.locate,
+        order: found.order,
+        other_locate: found.other,
+    }))
 }
 
 fn stages<E: Send + Sync + 'static>(handle: &Handle<E>) -> Vec<StageRow> {

@@ -207,24 +207,6 @@ fn a_closed_stdout_ends_it_quietly() {
 }
 
 #[test]
-fn a_full_disk_is_a_failure() {
-    let directory = tree();
-    for flags in ["", "--json"] {
-        let mut command = Command::new("sh");
-        let script = format!(r#"exec "$0" run digest {flags} tree > /dev/full"#);
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_ringmill")]);
-        command.current_dir(directory.path());
-        let output = Running::start(command).end();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(
-            stderr(&output).contains("cannot write to stdout"),
-            "{}",
-            stderr(&output)
-        );
-    }
-}
-
-#[test]
 fn stderr_need_not_be_open() {
     let directory = tree();
     let mut running = ringmill(directory.path(), ["run", "digest", "tree", "gone"]);

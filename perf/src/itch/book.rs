@@ -10,7 +10,9 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::message::{Body, Message, Side, Stock};
-use super::state::{Anomalies, ChangeDigest, FinalState, Level, MIX_A, MIX_B, SymbolSummary, fold};
+use super::state::{
+    Anomalies, Anomaly, ChangeDigest, FinalState, Level, MIX_A, MIX_B, SymbolSummary, fold,
+};
 
 /// The best bid and offer of one stock: 32 bytes. A side without orders is all zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +31,17 @@ pub struct TopOfBook {
 
 /// The books of many stocks and the orders in them.
 ///
+/// An order belongs to its stock: the same reference number under another locate is another order. So what
+/// a message does depends on nothing but the earlier messages of its own stock.
+///
 /// # Invariants
 ///
-/// * I1: every live order has shares, and its stock has a book.
+/// * I1: every live order has shares.
 /// * I2: a level exists exactly if a live order of that stock, side and price does, and holds the
 ///   number and the shares of all of them.
 /// * I3: `slots[locate]` is 0, or one more than the index of the stock's book in `list`.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
-    orders: HashMap<u64, Order, BuildHasherDefault<OrderHasher>>,
     slots: Vec<u32>,
     list: Vec<Book>,
     anomalies: Anomalies,
@@ -51,14 +55,30 @@ impl Books {
     }
 
     /// Applies the next message. Returns the stock's top of book if the message changed the best
-    /// price or its total shares on either side.
+    /// price or its total shares on either side; messages that touch no visible order return `None`.
     ///
-    /// Messages that touch no visible order return `None`, and so do those that contradict the
-    /// orders seen so far; the latter are counted in [`anomalies`](Self::anomalies).
+    /// # Errors
+    ///
+    /// [`Anomaly`] if the message contradicts the orders of its stock seen so far. It is counted in
+    /// [`anomalies`](Self::anomalies) and changes nothing else. It is never [`Anomaly::WrongStock`].
     #[inline]
-    pub fn apply(&mut self, message: &Message) -> Option<TopOfBook> {
+    pub fn apply(&mut self, message: &Message) -> Result<Option<TopOfBook>, Anomaly> {
+        let applied = self.change(message);
+        if let Err(anomaly) = applied {
+            self.anomalies.count(anomaly);
+        }
+        applied
+    }
+
+    #[inline]
+    fn change(&mut self, message: &Message) -> Result<Option<TopOfBook>, Anomaly> {
         let locate = message.locate();
         match message.body {
+            Body::Add { shares: 0, .. }
+            | Body::Replace { shares: 0, .. }
+            | Body::Execute { shares: 0, .. }
+            | Body::ExecuteAt { shares: 0, .. }
+            | Body::Cancel { shares: 0, .. } => Err(Anomaly::NoShares),
             Body::Add {
                 order,
                 stock,
@@ -66,31 +86,29 @@ impl Books {
                 price,
                 side,
                 ..
-            } => self.add(
-                order,
-                Order {
+            } => {
+                let added = Order {
                     shares,
                     price,
-                    locate,
                     side,
-                },
-                stock,
-            ),
-            Body::Delete { order } => self.delete(locate, order),
+                };
+                self.book_of(locate, stock).add(order, added)
+            }
+            Body::Delete { order } => self.book_at(locate)?.delete(order),
             Body::Replace {
                 old,
                 new,
                 shares,
                 price,
-            } => self.replace(locate, old, new, shares, price),
+            } => self.book_at(locate)?.replace(old, new, shares, price),
             Body::Execute { order, shares, .. }
             | Body::ExecuteAt { order, shares, .. }
-            | Body::Cancel { order, shares } => self.reduce(locate, order, shares),
+            | Body::Cancel { order, shares } => self.book_at(locate)?.reduce(order, shares),
             Body::Directory { stock, .. } => {
                 self.book_of(locate, stock);
-                None
+                Ok(None)
             }
-            _ => None,
+            _ => Ok(None),
         }
     }
 
@@ -103,7 +121,15 @@ impl Books {
     /// Number of live orders in all books.
     #[must_use]
     pub fn live_orders(&self) -> usize {
-        self.orders.len()
+        self.list.iter().map(|book| book.orders.len()).sum()
+    }
+
+    /// Whether the stock has a live order of this reference number.
+    #[must_use]
+    pub fn is_live(&self, locate: u16, order: u64) -> bool {
+        let slot = self.slots.get(usize::from(locate)).copied().unwrap_or(0) as usize;
+        let book = slot.checked_sub(1).and_then(|at| self.list.get(at));
+        book.is_some_and(|book| book.orders.contains_key(&order))
     }
 
     /// All books as they are now.
@@ -130,105 +156,12 @@ impl Books {
         }
     }
 
-    fn add(&mut self, reference: u64, order: Order, stock: Stock) -> Option<TopOfBook> {
-        if order.shares == 0 {
-            self.anomalies.no_shares += 1;
-            return None;
-        }
-        match self.orders.entry(reference) {
-            Entry::Vacant(free) => free.insert(order),
-            Entry::Occupied(_) => {
-                self.anomalies.duplicate_order += 1;
-                return None;
-            }
-        };
-        self.book_of(order.locate, stock)
-            .change(order.side, |side| side.add(order.price, order.shares))
-    }
-
-    fn reduce(&mut self, locate: u16, reference: u64, shares: u32) -> Option<TopOfBook> {
-        let Entry::Occupied(mut entry) = self.orders.entry(reference) else {
-            self.anomalies.unknown_order += 1;
-            return None;
-        };
-        let order = entry.get_mut();
-        let anomaly = if order.locate != locate {
-            &mut self.anomalies.wrong_stock
-        } else if shares == 0 {
-            &mut self.anomalies.no_shares
-        } else if shares > order.shares {
-            &mut self.anomalies.too_many_shares
-        } else {
-            order.shares -= shares;
-            let order = *order;
-            if order.shares == 0 {
-                entry.remove();
-            }
-            return self.book_at(locate)?.change(order.side, |side| {
-                side.take(order.price, shares, order.shares == 0);
-            });
-        };
-        *anomaly += 1;
-        None
-    }
-
-    fn delete(&mut self, locate: u16, reference: u64) -> Option<TopOfBook> {
-        let order = self.remove(locate, reference)?;
-        self.book_at(locate)?.change(order.side, |side| {
-            side.take(order.price, order.shares, true);
-        })
-    }
-
-    fn replace(
-        &mut self,
-        locate: u16,
-        old: u64,
-        new: u64,
-        shares: u32,
-        price: u32,
-    ) -> Option<TopOfBook> {
-        if shares == 0 {
-            self.anomalies.no_shares += 1;
-            return None;
-        }
-        if self.orders.contains_key(&new) {
-            self.anomalies.duplicate_order += 1;
-            return None;
-        }
-        let gone = self.remove(locate, old)?;
-        self.orders.insert(
-            new,
-            Order {
-                shares,
-                price,
-                ..gone
-            },
-        );
-        self.book_at(locate)?.change(gone.side, |side| {
-            side.take(gone.price, gone.shares, true);
-            side.add(price, shares);
-        })
-    }
-
-    /// Removes a live order of the stock, or counts why there is none.
-    fn remove(&mut self, locate: u16, reference: u64) -> Option<Order> {
-        match self.orders.entry(reference) {
-            Entry::Occupied(entry) if entry.get().locate == locate => Some(entry.remove()),
-            Entry::Occupied(_) => {
-                self.anomalies.wrong_stock += 1;
-                None
-            }
-            Entry::Vacant(_) => {
-                self.anomalies.unknown_order += 1;
-                None
-            }
-        }
-    }
-
-    /// The stock's book, if it has one; by I1 it has if there is a live order.
-    fn book_at(&mut self, locate: u16) -> Option<&mut Book> {
-        let slot = *self.slots.get(usize::from(locate))? as usize;
-        self.list.get_mut(slot.checked_sub(1)?)
+    /// The stock's book; without one it has no order either.
+    #[inline]
+    fn book_at(&mut self, locate: u16) -> Result<&mut Book, Anomaly> {
+        let slot = self.slots.get(usize::from(locate)).copied().unwrap_or(0) as usize;
+        let book = slot.checked_sub(1).and_then(|at| self.list.get_mut(at));
+        book.ok_or(Anomaly::UnknownOrder)
     }
 
     /// The stock's book, made if there is none yet.
@@ -251,13 +184,13 @@ impl Books {
 struct Order {
     shares: u32,
     price: u32,
-    locate: u16,
     side: Side,
 }
 
 /// One stock.
 #[derive(Clone, Debug)]
 struct Book {
+    orders: ByOrder<Order>,
     bids: Ladder,
     asks: Ladder,
     changes: ChangeDigest,
@@ -268,6 +201,7 @@ struct Book {
 impl Book {
     fn new(locate: u16, stock: Stock) -> Self {
         Self {
+            orders: ByOrder::default(),
             bids: Ladder {
                 levels: Vec::new(),
                 flip: 0,
@@ -280,6 +214,67 @@ impl Book {
             stock,
             locate,
         }
+    }
+
+    fn add(&mut self, reference: u64, order: Order) -> Result<Option<TopOfBook>, Anomaly> {
+        match self.orders.entry(reference) {
+            Entry::Vacant(free) => free.insert(order),
+            Entry::Occupied(_) => return Err(Anomaly::DuplicateOrder),
+        };
+        Ok(self.change(order.side, |side| side.add(order.price, order.shares)))
+    }
+
+    fn reduce(&mut self, reference: u64, shares: u32) -> Result<Option<TopOfBook>, Anomaly> {
+        let Entry::Occupied(mut entry) = self.orders.entry(reference) else {
+            return Err(Anomaly::UnknownOrder);
+        };
+        let order = entry.get_mut();
+        if shares > order.shares {
+            return Err(Anomaly::TooManyShares);
+        }
+        order.shares -= shares;
+        let order = *order;
+        if order.shares == 0 {
+            entry.remove();
+        }
+        Ok(self.change(order.side, |side| {
+            side.take(order.price, shares, order.shares == 0);
+        }))
+    }
+
+    fn delete(&mut self, reference: u64) -> Result<Option<TopOfBook>, Anomaly> {
+        let order = self.remove(reference)?;
+        Ok(self.change(order.side, |side| {
+            side.take(order.price, order.shares, true);
+        }))
+    }
+
+    fn replace(
+        &mut self,
+        old: u64,
+        new: u64,
+        shares: u32,
+        price: u32,
+    ) -> Result<Option<TopOfBook>, Anomaly> {
+        if self.orders.contains_key(&new) {
+            return Err(Anomaly::DuplicateOrder);
+        }
+        let gone = self.remove(old)?;
+        let side = gone.side;
+        let order = Order {
+            shares,
+            price,
+            side,
+        };
+        self.orders.insert(new, order);
+        Ok(self.change(side, |side| {
+            side.take(gone.price, gone.shares, true);
+            side.add(price, shares);
+        }))
+    }
+
+    fn remove(&mut self, reference: u64) -> Result<Order, Anomaly> {
+        self.orders.remove(&reference).ok_or(Anomaly::UnknownOrder)
     }
 
     /// Runs `operation` on one side and reports the top of book if it changed there.
@@ -386,10 +381,13 @@ impl Ladder {
     }
 }
 
+/// A map whose keys are order references.
+pub(super) type ByOrder<V> = HashMap<u64, V, BuildHasherDefault<OrderHasher>>;
+
 /// Hashes an order reference. They count up through the day, so one multiplication spreads them
 /// well, and nobody gains from choosing them badly.
 #[derive(Clone, Copy, Debug, Default)]
-struct OrderHasher(u64);
+pub(super) struct OrderHasher(u64);
 
 impl Hasher for OrderHasher {
     #[inline]

@@ -12,7 +12,10 @@ use super::decode::DecodeError;
 use super::message::{MAX_LENGTH, Message};
 
 /// Bytes of a length prefix.
-const PREFIX: usize = 2;
+pub(super) const PREFIX: usize = 2;
+
+/// Bytes of the longest message and its length prefix.
+pub const LONGEST_FRAME: usize = PREFIX + MAX_LENGTH;
 
 /// The first two bytes of a gzip file, read as a length; worth a hint, as it is how the files come.
 const GZIP_MAGIC: u16 = 0x1f8b;

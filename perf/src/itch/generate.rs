@@ -30,8 +30,9 @@
 use std::error::Error;
 use std::fmt;
 
+use super::frame::{LONGEST_FRAME, PREFIX};
 use super::market::{Live, Market, Rng, TICK, Zipf, opposite, shares};
-use super::message::{Side, wire_length};
+use super::message::{Side, length, wire_length};
 
 /// Stocks in a day unless the plan says otherwise.
 pub const DEFAULT_SYMBOLS: usize = 500;
@@ -45,6 +46,18 @@ pub struct Plan {
     pub messages: usize,
     /// Stocks, 1 to 65,535; their locates are 1, 2, 3 and so on.
     pub symbols: usize,
+}
+
+impl Plan {
+    /// About how many bytes the day has.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        // A directory message is longer than most.
+        let longer = self
+            .symbols
+            .saturating_mul(PREFIX + length(b'R') - BYTES_A_MESSAGE);
+        longer.saturating_add(self.messages.saturating_mul(BYTES_A_MESSAGE))
+    }
 }
 
 /// Why there is no such day.
@@ -62,6 +75,13 @@ pub enum GenerateError {
         /// Messages asked for.
         found: usize,
     },
+    /// The allocator has no room for the day.
+    OutOfMemory {
+        /// Messages asked for.
+        messages: usize,
+        /// Bytes that they take.
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for GenerateError {
@@ -75,6 +95,10 @@ impl fmt::Display for GenerateError {
                 "expected at least {needed} messages (one per symbol and two system events), \
                  found {found}"
             ),
+            Self::OutOfMemory { messages, bytes } => write!(
+                f,
+                "no memory for {messages} messages ({bytes} bytes); ask for fewer"
+            ),
         }
     }
 }
@@ -82,11 +106,12 @@ impl fmt::Display for GenerateError {
 impl Error for GenerateError {}
 
 /// Generates the day of a plan: exactly `plan.messages` messages with their length prefixes, then
-/// the end-of-session mark. About 31 bytes a message.
+/// the end-of-session mark. About 31 bytes a message. All memory is reserved before the first one.
 ///
 /// # Errors
 ///
-/// [`GenerateError`] if the number of symbols is impossible, or of messages too small for them.
+/// [`GenerateError`] if the number of symbols is impossible, of messages too small for them, or if
+/// there is no memory for the day.
 pub fn generate(plan: &Plan) -> Result<Vec<u8>, GenerateError> {
     let last = match u16::try_from(plan.symbols) {
         Ok(last) if last > 0 => last,
@@ -107,7 +132,7 @@ pub fn generate(plan: &Plan) -> Result<Vec<u8>, GenerateError> {
     let mut rng = Rng(plan.seed);
     let ranks = Zipf::new(plan.symbols);
     let mut markets = Market::shuffled(last, &mut rng);
-    let mut day = Day::new(plan.messages);
+    let mut day = Day::new(plan)?;
 
     day.wire.message(b'S', 0, [b"O"]);
     let mut directory: Vec<_> = markets
@@ -122,6 +147,7 @@ pub fn generate(plan: &Plan) -> Result<Vec<u8>, GenerateError> {
     // Twice the mean step, as steps are uniform from 1 up to it.
     let steps = (2 * SESSION / (traffic as u64).max(1)).max(1);
     for _ in 0..traffic {
+        day.wire.make_room(plan)?;
         day.wire.clock += 1 + rng.below(steps);
         let market = &mut markets[ranks.draw(&mut rng)];
         day.step(market, &mut rng);
@@ -150,6 +176,10 @@ const MIX: [(Action, u32); 8] = [
     (Action::ExecuteAt, 440),
     (Action::Cross, 60),
 ];
+/// Bytes of a message and its length prefix: 31.3 on average once the books are full, at most 38 before.
+pub const BYTES_A_MESSAGE: usize = 32;
+/// Bytes of the longest message, the closing one and the end-of-session mark, with their length prefixes.
+const LONGEST: usize = LONGEST_FRAME + PREFIX + length(b'S') + PREFIX;
 /// Of 10,000 new orders, those that are attributed: 4,900 of 438,000.
 const ATTRIBUTED: u64 = 112;
 
@@ -186,20 +216,19 @@ struct Day {
 }
 
 impl Day {
-    fn new(messages: usize) -> Self {
-        // Beyond some 500 MB, growing costs little compared with filling.
-        let bytes = Vec::with_capacity(messages.min(1 << 24) * 32);
+    fn new(plan: &Plan) -> Result<Self, GenerateError> {
         // The directory is sent from 03:00 on.
-        let wire = Wire {
-            bytes,
+        let mut wire = Wire {
+            bytes: Vec::new(),
             clock: 10_800_000_000_000,
             tracking: 0,
         };
-        Self {
+        wire.reserve(plan.bytes(), plan)?;
+        Ok(Self {
             wire,
             next_order: 1,
             next_match: 1,
-        }
+        })
     }
 
     /// Appends one message about this stock.
@@ -401,6 +430,24 @@ struct Wire {
 }
 
 impl Wire {
+    fn reserve(&mut self, more: usize, plan: &Plan) -> Result<(), GenerateError> {
+        let bytes = self.bytes.len().saturating_add(more);
+        let full = |_| GenerateError::OutOfMemory {
+            messages: plan.messages,
+            bytes,
+        };
+        self.bytes.try_reserve(more).map_err(full)
+    }
+
+    /// Room for one more message and the end-of-session mark, should a day be larger than most.
+    #[inline]
+    fn make_room(&mut self, plan: &Plan) -> Result<(), GenerateError> {
+        if self.bytes.capacity() - self.bytes.len() >= LONGEST {
+            return Ok(());
+        }
+        self.reserve(LONGEST, plan)
+    }
+
     fn message<const N: usize>(&mut self, kind: u8, locate: u16, fields: [&[u8]; N]) {
         let length = 11 + fields.iter().map(|field| field.len()).sum::<usize>();
         debug_assert_eq!(

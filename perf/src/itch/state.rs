@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 
+use serde::Serialize;
+
 use super::book::TopOfBook;
 use super::message::Stock;
 
@@ -18,18 +20,48 @@ pub struct Level {
     pub shares: u64,
 }
 
-/// Counts of messages that contradict what came before. Such a message changes nothing else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a message contradicts those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anomaly {
+    /// It refers to an order that is not live.
+    UnknownOrder,
+    /// It refers to, or adds, an order number that is live in another stock. Only an
+    /// [`Audit`](super::audit::Audit) tells: the books of a stock know nothing of other stocks.
+    WrongStock,
+    /// It executes or cancels more shares than the order has.
+    TooManyShares,
+    /// It adds, or replaces by, an order that is live already.
+    DuplicateOrder,
+    /// It adds, executes, cancels or replaces by no shares at all.
+    NoShares,
+}
+
+impl Anomaly {
+    /// The name in reports, which is that of the field in [`Anomalies`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownOrder => "unknown_order",
+            Self::WrongStock => "wrong_stock",
+            Self::TooManyShares => "too_many_shares",
+            Self::DuplicateOrder => "duplicate_order",
+            Self::NoShares => "no_shares",
+        }
+    }
+}
+
+/// Counts of messages that contradict those before them, by [`Anomaly`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Anomalies {
-    /// Referred to an order that is not live.
+    /// [`Anomaly::UnknownOrder`].
     pub unknown_order: u64,
-    /// Referred to an order of another stock.
+    /// [`Anomaly::WrongStock`].
     pub wrong_stock: u64,
-    /// Executed or cancelled more shares than the order has.
+    /// [`Anomaly::TooManyShares`].
     pub too_many_shares: u64,
-    /// Added, or replaced by, an order that is live already.
+    /// [`Anomaly::DuplicateOrder`].
     pub duplicate_order: u64,
-    /// Added, executed, cancelled or replaced by no shares at all.
+    /// [`Anomaly::NoShares`].
     pub no_shares: u64,
 }
 
@@ -42,6 +74,30 @@ impl Anomalies {
             + self.too_many_shares
             + self.duplicate_order
             + self.no_shares
+    }
+
+    /// Contradictory messages of this sort.
+    #[must_use]
+    pub const fn of(&self, anomaly: Anomaly) -> u64 {
+        match anomaly {
+            Anomaly::UnknownOrder => self.unknown_order,
+            Anomaly::WrongStock => self.wrong_stock,
+            Anomaly::TooManyShares => self.too_many_shares,
+            Anomaly::DuplicateOrder => self.duplicate_order,
+            Anomaly::NoShares => self.no_shares,
+        }
+    }
+
+    /// Counts one more.
+    pub(super) const fn count(&mut self, anomaly: Anomaly) {
+        let counter = match anomaly {
+            Anomaly::UnknownOrder => &mut self.unknown_order,
+            Anomaly::WrongStock => &mut self.wrong_stock,
+            Anomaly::TooManyShares => &mut self.too_many_shares,
+            Anomaly::DuplicateOrder => &mut self.duplicate_order,
+            Anomaly::NoShares => &mut self.no_shares,
+        };
+        *counter += 1;
     }
 
     fn add(&mut self, other: &Self) {

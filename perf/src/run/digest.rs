@@ -35,7 +35,7 @@ fn window(instances: usize) -> usize {
 /// Walks, hashes and prints.
 pub(super) fn digest(args: &DigestArgs, interrupt: &Interrupt) -> Result<Exit, Failure> {
     let flags = &args.flags;
-    let builder = super::builder::<Infallible, Job>(flags, CAPACITY);
+    let builder = super::builder::<Infallible, Job>(flags, CAPACITY, super::slot::<Job>())?;
     let handle = builder.handle();
     interrupt.steer(handle.clone());
 

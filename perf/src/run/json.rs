@@ -17,7 +17,13 @@ use crate::report::{Report, Times};
 pub(super) fn json(args: &JsonArgs, interrupt: &Interrupt) -> Result<Exit, Failure> {
     let flags = &args.flags;
     let original = letters();
-    let builder = super::builder::<serde_json::Error, Job>(flags, CAPACITY);
+    // A ring before each stage, and one for the results.
+    let rings = match flags.placement {
+        Placement::Floating | Placement::Bound => 4,
+        Placement::Fused => 2,
+    };
+    let each = rings * super::slot::<Job>();
+    let builder = super::builder::<serde_json::Error, Job>(flags, CAPACITY, each)?;
     let handle = builder.handle();
     interrupt.steer(handle.clone());
 

@@ -12,6 +12,7 @@ use ringmill::{Builder, Pin, Pipeline, RunError};
 use crate::args::{Flags, Workload};
 use crate::exit::{Exit, Failure, print, say};
 use crate::interrupt::Interrupt;
+use crate::memory;
 use crate::report::Report;
 
 /// Runs one workload and says how it ended.
@@ -21,7 +22,7 @@ pub(crate) fn run(workload: &Workload, interrupt: &Interrupt) -> Exit {
         Workload::Json(args) => json::json(args, interrupt),
         Workload::Ticks(args) => ticks::ticks(args, interrupt),
     };
-    match ended {
+    let exit = match ended {
         Err(Failure::Usage(error)) => {
             say(format_args!("error: {error}"));
             Exit::Usage
@@ -32,24 +33,42 @@ pub(crate) fn run(workload: &Workload, interrupt: &Interrupt) -> Exit {
             Exit::Failed
         }
         Ok(exit) => exit,
-    }
+    };
+    interrupt.settle();
+    exit
 }
 
-/// A builder with the flags applied, and no stage yet.
-fn builder<'job, E, J>(flags: &Flags, capacity: usize) -> Builder<'job, J, E>
+/// Bytes of a ring's slot besides the job: its sequence number.
+const SEQUENCE: usize = 8;
+
+/// Bytes that one more of capacity takes in a ring of such jobs, at most: a ring has a power of two of slots,
+/// which is up to twice its capacity.
+const fn slot<J>() -> usize {
+    2 * (size_of::<J>() + SEQUENCE)
+}
+
+/// A builder with the flags applied, and no stage yet. `each` is what one more of capacity takes in all
+/// rings, in bytes.
+fn builder<'job, E, J>(
+    flags: &Flags,
+    capacity: usize,
+    each: usize,
+) -> Result<Builder<'job, J, E>, Failure>
 where
     E: Send + Sync + 'static,
     J: Send + 'job,
 {
+    let capacity = flags.capacity(capacity);
+    memory::ask("--capacity", capacity, 0, each)?;
     let builder = Pipeline::<E>::builder::<J>()
-        .capacity(flags.capacity(capacity))
+        .capacity(capacity)
         .workers(flags.workers())
         .idle(flags.idle());
     // Who names cores wants those cores or an error.
-    match flags.named_cores() {
+    Ok(match flags.named_cores() {
         Some(cores) => builder.cores(cores.iter().copied()).pin(Pin::Require),
         None => builder,
-    }
+    })
 }
 
 /// Sorts out how a run ended. One that was closed or stopped has not failed.

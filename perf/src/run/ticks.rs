@@ -4,20 +4,27 @@
 mod feed;
 mod stages;
 
-use std::fs;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use ringmill::{Handle, Instances, RunError};
+use indicatif::HumanBytes;
+use ringmill::{Builder, Handle, Instances, RunError};
 
 use crate::args::{Placement, TicksArgs};
 use crate::exit::{Exit, Failure, say};
 use crate::interrupt::Interrupt;
+use crate::memory;
 use crate::progress::Progress;
-use crate::report::{Latency, Report};
+use crate::report::{Input, Latency, Report};
 use feed::{Piece, pieces};
-use ringmill_perf::itch::{Books, FinalState, Frames, Plan, StreamError, generate};
+use ringmill_perf::itch::frame::LONGEST_FRAME;
+use ringmill_perf::itch::generate::BYTES_A_MESSAGE;
+use ringmill_perf::itch::{Books, FinalState, Frames, Plan, StreamError, audit, generate};
 use stages::{Book, Change, Raw, Seen, Shelf, Split, merge};
 
 /// Messages or pieces that wait in a ring.
@@ -26,21 +33,37 @@ const CAPACITY: usize = 1024;
 /// Messages made up where nobody says how many.
 const MESSAGES: usize = 1_000_000;
 
-/// Runs the input through the executor, then through one loop.
+/// Makes or reads the input, runs it through the executor, then through one loop.
 pub(super) fn ticks(args: &TicksArgs, interrupt: &Interrupt) -> Result<Exit, Failure> {
-    let input = input(args)?;
-    let messages = args.messages.unwrap_or(usize::MAX);
+    // Flags that the executor refuses are refused before there is work: by a run of nothing.
+    saturate(
+        args,
+        interrupt,
+        &[],
+        &Shelf::default(),
+        &mut Seen::default(),
+    )?;
+    let owned = args.clone();
+    let made = interrupt.unless_pressed(move || {
+        let input = input(&owned)?;
+        let messages = owned.messages.unwrap_or(usize::MAX);
+        let audit = audit(input, messages).map_err(|error| Failure::Job(error.to_string()))?;
+        Ok((&input[..audit.bytes], audit))
+    });
+    let Some(made) = made else {
+        return Ok(Exit::Interrupted);
+    };
+    // From here on nothing can be wrong with the input: what fails is not its fault.
+    let (input, audit) = made?;
+
     let shelf = Shelf::default();
     let mut seen = Seen::default();
     let (handle, wall, latency) = match args.rate {
         None => {
-            let (handle, wall) = saturate(args, interrupt, &input, messages, &shelf, &mut seen)?;
+            let (handle, wall) = saturate(args, interrupt, input, &shelf, &mut seen)?;
             (handle, wall, None)
         }
-        Some(rate) => {
-            let pace = Pace::new(rate);
-            offer(args, interrupt, &input, messages, pace, &shelf, &mut seen)?
-        }
+        Some(rate) => offer(args, interrupt, input, Pace::new(rate), &shelf, &mut seen)?,
     };
 
     let jobs = handle
@@ -50,10 +73,17 @@ pub(super) fn ticks(args: &TicksArgs, interrupt: &Interrupt) -> Result<Exit, Fai
     let bytes = input.len() as u64;
     let mut report = Report::new("ticks", &handle, (jobs, bytes), wall);
     report.latency_ns = latency;
+    report.input = Some(Input {
+        anomalies: audit.anomalies,
+        first: audit.first,
+    });
     if interrupt.pressed() {
         return Ok(print(args, &report));
     }
-    let (expected, sequential) = sequential(&input, messages)?;
+    let Some(expected) = interrupt.unless_pressed(|| sequential(input)) else {
+        return Ok(print(args, &report));
+    };
+    let (expected, sequential) = expected?;
     if args.rate.is_none() {
         report.compare(sequential);
     }
@@ -75,26 +105,67 @@ fn print(args: &TicksArgs, report: &Report) -> Exit {
     }
 }
 
-fn input(args: &TicksArgs) -> Result<Vec<u8>, Failure> {
-    let Some(path) = &args.input else {
+/// The input, which lives as long as the process: a started executor borrows nothing, and neither does work
+/// that an interrupt leaves behind.
+fn input(args: &TicksArgs) -> Result<&'static [u8], Failure> {
+    let bytes = if let Some(path) = &args.input {
+        read(path, args.messages)?
+    } else {
         let messages = args.messages.unwrap_or(MESSAGES);
         let plan = Plan {
             seed: args.seed,
             messages,
             symbols: args.symbols.into(),
         };
-        return generate(&plan).map_err(|error| Failure::Usage(error.to_string()));
+        let none = Plan {
+            messages: 0,
+            ..plan
+        };
+        memory::ask("--messages", messages, none.bytes(), BYTES_A_MESSAGE)?;
+        generate(&plan).map_err(|error| Failure::Usage(error.to_string()))?
     };
-    fs::read(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+    Ok(bytes.leak())
+}
+
+/// Reads a file, or as much of it as so many messages can be long.
+fn read(path: &Path, messages: Option<usize>) -> Result<Vec<u8>, Failure> {
+    let refused = |error: &dyn Display| Failure::Usage(format!("{}: {error}", path.display()));
+    let wanted = messages.map_or(usize::MAX, |messages| {
+        messages.saturating_mul(LONGEST_FRAME)
+    });
+    let usable = memory::usable();
+    let too_long = || {
+        let usable = HumanBytes(usable as u64);
+        refused(&format_args!(
+            "longer than the {usable} of memory that can be had; --messages N reads a part"
+        ))
+    };
+    let unread = |error: io::Error| match error.kind() {
+        io::ErrorKind::OutOfMemory => too_long(),
+        _ => refused(&error),
+    };
+    let file = File::open(path).map_err(unread)?;
+    let length = file.metadata().map_err(unread)?.len(); // Zero of what is no file.
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(wanted);
+    let mut bytes = Vec::new();
+    if length > usable || bytes.try_reserve_exact(length).is_err() {
+        return Err(too_long());
+    }
+    let most = wanted.min(usable.saturating_add(1)) as u64;
+    file.take(most).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() > usable {
+        return Err(too_long());
+    }
+    Ok(bytes)
 }
 
 /// Ends the builder given by `run`ning it with what follows, whatever the placement makes its type.
 macro_rules! placed {
-    ($args:expr, $builder:expr, $input:expr, $messages:expr, $shelf:expr, $run:ident($($with:expr),*)) => {{
+    ($args:expr, $builder:expr, $input:expr, $shelf:expr, $run:ident($($with:expr),*)) => {{
         let flags = &$args.flags;
-        let (input, messages, shelf) = ($input, $messages, $shelf);
+        let (input, shelf) = ($input, $shelf);
         let by_symbol = move |raw: &Raw<_>| raw.locate(input);
-        let split = move |_: &_| Split::new(input, messages);
+        let split = move |_: &_| Split::new(input);
         let book = move |_: &_| Book::new(input, shelf);
         match flags.placement {
             Placement::Floating => $builder
@@ -113,16 +184,29 @@ macro_rules! placed {
     }};
 }
 
+/// A builder for messages that are due at some time, or at none.
+fn builder<'job, D: Send + 'job>(
+    args: &TicksArgs,
+) -> Result<Builder<'job, Piece<D>, StreamError>, Failure> {
+    let flags = &args.flags;
+    // Before the books each of their instances has a ring.
+    let lanes = match flags.placement {
+        Placement::Floating | Placement::Bound => flags.workers() * super::slot::<Raw<D>>(),
+        Placement::Fused => 0,
+    };
+    let each = super::slot::<Piece<D>>() + lanes + super::slot::<Change<D>>();
+    super::builder(flags, CAPACITY, each)
+}
+
 /// As fast as it goes.
 fn saturate(
     args: &TicksArgs,
     interrupt: &Interrupt,
     input: &[u8],
-    messages: usize,
     shelf: &Shelf,
     seen: &mut Seen,
 ) -> Result<(Handle<StreamError>, Duration), Failure> {
-    let builder = super::builder::<StreamError, Piece<()>>(&args.flags, CAPACITY);
+    let builder = builder::<()>(args)?;
     let handle = builder.handle();
     interrupt.steer(handle.clone());
     let progress = Progress::new("pieces", false);
@@ -132,7 +216,6 @@ fn saturate(
         args,
         builder,
         input,
-        messages,
         shelf,
         run(feed, |change: Change<_>| seen.record(&change.top))
     );
@@ -171,20 +254,16 @@ fn since(start: Instant) -> u64 {
 fn offer(
     args: &TicksArgs,
     interrupt: &Interrupt,
-    input: &[u8],
-    messages: usize,
+    input: &'static [u8],
     pace: Pace,
     shelf: &Shelf,
     seen: &mut Seen,
 ) -> Result<(Handle<StreamError>, Duration, Option<Latency>), Failure> {
-    // A started executor borrows nothing: the input and the shelf live as long as the process, which ends
-    // right after.
-    let input: &'static [u8] = Box::leak(input.to_vec().into_boxed_slice());
-    let own: &'static Shelf = Box::leak(Box::default());
-    let builder = super::builder::<StreamError, Piece<u64>>(&args.flags, CAPACITY);
+    let own: &'static Shelf = Box::leak(Box::default()); // As the input is.
+    let builder = builder::<u64>(args)?;
     let handle = builder.handle();
     interrupt.steer(handle.clone());
-    let started = placed!(args, builder, input, messages, own, start());
+    let started = placed!(args, builder, input, own, start());
     let (mut dispatcher, receiver, pipeline) =
         started.map_err(|error| Failure::Usage(error.to_string()))?;
     let start = Instant::now();
@@ -192,7 +271,7 @@ fn offer(
         .map_err(|error| Failure::Job(error.to_string()))?;
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for (nth, frame) in Frames::new(input).take(messages).enumerate() {
+            for (nth, frame) in Frames::new(input).enumerate() {
                 let due = pace.due(nth);
                 while since(start) < due {
                     std::hint::spin_loop();
@@ -227,15 +306,15 @@ fn offer(
 }
 
 /// The fastest form on one thread: one fused loop, no queue, no copy.
-fn sequential(input: &[u8], messages: usize) -> Result<(FinalState, Duration), Failure> {
+fn sequential(input: &[u8]) -> Result<(FinalState, Duration), Failure> {
     let start = Instant::now();
     let mut books = Books::new();
     let mut seen = Seen::default();
-    for frame in Frames::new(input).take(messages) {
+    for frame in Frames::new(input) {
         let frame = frame.map_err(|error| Failure::Job(error.to_string()))?;
         match &frame.decode() {
             Ok(message) => {
-                if let Some(top) = books.apply(message) {
+                if let Ok(Some(top)) = books.apply(message) {
                     seen.record(&top);
                 }
             }

@@ -80,7 +80,18 @@ pub fn reference(directory: &Path, paths: &[&OsStr]) -> Vec<u8> {
 
 /// `ringmill` with these arguments, in this directory.
 pub fn ringmill<S: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = S>) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmill"));
+    // Tests that run in the background of a shell ignore ctrl-c, and so would the command.
+    ringmill_under("--default-signal=INT", directory, args)
+}
+
+/// The same with this flag of `env`.
+pub fn ringmill_under<S: AsRef<OsStr>>(
+    flag: &str,
+    directory: &Path,
+    args: impl IntoIterator<Item = S>,
+) -> Running {
+    let mut command = Command::new("env");
+    command.args([flag, env!("CARGO_BIN_EXE_ringmill")]);
     command.args(args).current_dir(directory);
     Running::start(command)
 }

@@ -2,7 +2,7 @@
 
 use super::super::book::{Books, TopOfBook};
 use super::super::message::Message;
-use super::super::state::{Anomalies, ChangeDigest, FinalState, Level, OverlapError};
+use super::super::state::{Anomalies, Anomaly, ChangeDigest, FinalState, Level, OverlapError};
 
 fn message(kind: u8, locate: u16, fields: &[&[u8]]) -> Message {
     let mut bytes = vec![kind];
@@ -102,7 +102,11 @@ fn a_book_computed_by_hand() {
     let mut digest = ChangeDigest::default();
     for (at, (message, expected)) in life(3).into_iter().enumerate() {
         let expected = expected.map(|numbers| top(3, numbers));
-        assert_eq!(books.apply(&message), expected, "message {at}: {message:?}");
+        assert_eq!(
+            books.apply(&message),
+            Ok(expected),
+            "message {at}: {message:?}"
+        );
         if let Some(top) = expected {
             digest.record(&top);
         }
@@ -124,17 +128,23 @@ fn levels_stay_sorted_on_both_sides_of_a_deep_book() {
     // 17 and 101 have no common factor, so this is every price from 1 to 100 in a mixed order.
     let mixed = |order: u32| order * 17 % 101;
     for order in 1..=100 {
-        books.apply(&add(1, order.into(), b'B', order, mixed(order)));
+        books
+            .apply(&add(1, order.into(), b'B', order, mixed(order)))
+            .unwrap();
         let ask = 1000 + mixed(order);
-        books.apply(&add(1, 1000 + u64::from(order), b'S', order, ask));
+        books
+            .apply(&add(1, 1000 + u64::from(order), b'S', order, ask))
+            .unwrap();
     }
     // A second order at each price, then the first ones leave those above 50.
     for order in 1..=100 {
-        books.apply(&add(1, 2000 + u64::from(order), b'B', 7, mixed(order)));
+        books
+            .apply(&add(1, 2000 + u64::from(order), b'B', 7, mixed(order)))
+            .unwrap();
     }
     for order in (1..=100).filter(|&order| mixed(order) > 50) {
-        books.apply(&delete(1, order.into()));
-        books.apply(&delete(1, 1000 + u64::from(order)));
+        books.apply(&delete(1, order.into())).unwrap();
+        books.apply(&delete(1, 1000 + u64::from(order))).unwrap();
     }
     let symbol = &books.final_state().symbols[&1];
     let shares_at = |price: u32| (1..=100).find(|&order| mixed(order) == price).unwrap();
@@ -154,37 +164,44 @@ fn levels_stay_sorted_on_both_sides_of_a_deep_book() {
 
 #[test]
 fn contradictions_are_counted_and_change_nothing() {
+    use Anomaly::{DuplicateOrder, NoShares, TooManyShares, UnknownOrder};
     let mut books = Books::new();
-    books.apply(&add(1, 1, b'B', 100, 1000));
-    books.apply(&add(1, 2, b'B', 100, 1000));
-    books.apply(&add(2, 3, b'S', 100, 1000));
+    let good = [
+        add(1, 1, b'B', 100, 1000),
+        add(1, 2, b'B', 100, 1000),
+        add(2, 3, b'S', 100, 1000),
+    ];
+    for message in &good {
+        assert!(books.apply(message).is_ok());
+    }
     let before = books.final_state();
     let bad = [
-        execute(1, 9, 1),
-        cancel(7, 9, 1),
-        delete(1, 9),
-        replace(1, 9, 10, 1, 1),
-        execute(2, 1, 1),
-        delete(2, 1),
-        replace(2, 1, 10, 1, 1),
-        execute(1, 1, 101),
-        cancel(1, 1, u32::MAX),
-        add(1, 1, b'S', 1, 1),
-        replace(1, 1, 2, 1, 1),
-        replace(1, 1, 1, 1, 1),
-        add(1, 10, b'B', 0, 1),
-        execute(1, 1, 0),
-        replace(1, 1, 10, 0, 1),
+        (execute(1, 9, 1), UnknownOrder),
+        (cancel(7, 9, 1), UnknownOrder),
+        (delete(1, 9), UnknownOrder),
+        (replace(1, 9, 10, 1, 1), UnknownOrder),
+        (execute(2, 1, 1), UnknownOrder), // Of another stock.
+        (delete(2, 1), UnknownOrder),
+        (replace(2, 1, 10, 1, 1), UnknownOrder),
+        (execute(1, 1, 101), TooManyShares),
+        (cancel(1, 1, u32::MAX), TooManyShares),
+        (add(1, 1, b'S', 1, 1), DuplicateOrder),
+        (replace(1, 1, 2, 1, 1), DuplicateOrder),
+        (replace(1, 1, 1, 1, 1), DuplicateOrder),
+        (add(1, 10, b'B', 0, 1), NoShares),
+        (execute(1, 1, 0), NoShares),
+        (replace(1, 1, 10, 0, 1), NoShares),
+        (add(8, 10, b'B', 0, 1), NoShares),
     ];
-    for message in &bad {
-        assert_eq!(books.apply(message), None, "{message:?}");
+    for (message, anomaly) in &bad {
+        assert_eq!(books.apply(message), Err(*anomaly), "{message:?}");
     }
     let expected = Anomalies {
-        unknown_order: 4,
-        wrong_stock: 3,
+        unknown_order: 7,
+        wrong_stock: 0,
         too_many_shares: 2,
         duplicate_order: 3,
-        no_shares: 3,
+        no_shares: 4,
     };
     assert_eq!(*books.anomalies(), expected);
     assert_eq!(expected.total(), bad.len() as u64);
@@ -193,8 +210,24 @@ fn contradictions_are_counted_and_change_nothing() {
     // The orders are as they were: exactly their shares can still be executed.
     assert_eq!(
         books.apply(&execute(1, 1, 100)),
-        Some(top(1, (1000, 100, 0, 0)))
+        Ok(Some(top(1, (1000, 100, 0, 0))))
     );
+}
+
+#[test]
+fn one_order_number_in_two_stocks_is_two_orders() {
+    let mut books = Books::new();
+    let messages = [
+        (add(1, 7, b'B', 10, 100), Some(top(1, (100, 10, 0, 0)))),
+        (add(2, 7, b'S', 20, 200), Some(top(2, (0, 0, 200, 20)))),
+        (execute(1, 7, 4), Some(top(1, (100, 6, 0, 0)))),
+        (delete(2, 7), Some(top(2, (0, 0, 0, 0)))),
+        (delete(1, 7), Some(top(1, (0, 0, 0, 0)))),
+    ];
+    for (message, change) in messages {
+        assert_eq!(books.apply(&message), Ok(change), "{message:?}");
+    }
+    assert_eq!((books.live_orders(), books.anomalies().total()), (0, 0));
 }
 
 #[test]
@@ -207,11 +240,11 @@ fn messages_about_no_visible_order_change_nothing() {
         message(b'I', 1, &[&[0; 39]]),
     ];
     for other in &others {
-        assert_eq!(books.apply(other), None);
+        assert_eq!(books.apply(other), Ok(None));
     }
     assert_eq!(books.final_state(), FinalState::default());
     let directory = message(b'R', 9, &[b"ACME    ", &[0; 20]]);
-    assert_eq!(books.apply(&directory), None);
+    assert_eq!(books.apply(&directory), Ok(None));
     assert_eq!(books.final_state().symbols[&9].stock.to_string(), "ACME");
 }
 
@@ -221,19 +254,19 @@ fn split_by_stock_and_merged_is_the_same() {
     let mut parts = [Books::new(), Books::new()];
     // Two stocks, interleaved.
     for (order, (message, _)) in (1000..).zip(life(1)) {
-        whole.apply(&message);
-        parts[0].apply(&message);
+        whole.apply(&message).unwrap();
+        parts[0].apply(&message).unwrap();
         let second = add(u16::MAX, order, b'S', 1, 5);
-        whole.apply(&second);
-        parts[1].apply(&second);
+        whole.apply(&second).unwrap();
+        parts[1].apply(&second).unwrap();
     }
     assert_eq!(whole.anomalies().total(), 0);
     for (part, bad) in [delete(1, 999), execute(u16::MAX, 1000, 2)]
         .iter()
         .enumerate()
     {
-        whole.apply(bad);
-        parts[part].apply(bad);
+        assert!(whole.apply(bad).is_err());
+        assert!(parts[part].apply(bad).is_err());
     }
     let [mut merged, other] = parts.map(|books| books.final_state());
     merged.merge(other.clone()).unwrap();

@@ -38,7 +38,7 @@ fn a_day_is_the_same_everywhere() {
     let day = generate(&plan(20_000, 50)).unwrap();
     let mut books = Books::new();
     for message in Messages::new(&day) {
-        books.apply(&message.unwrap());
+        books.apply(&message.unwrap()).unwrap();
     }
     assert_eq!(books.final_state().checksum(), 0x0cce_6ee3_a804_c09c);
 }
@@ -241,9 +241,9 @@ fn books_find_nothing_wrong_and_split_books_agree() {
     let mut parts = [Books::new(), Books::new(), Books::new()];
     for message in Messages::new(&day) {
         let message = message.unwrap();
-        let change = whole.apply(&message);
+        let change = whole.apply(&message).unwrap();
         let part = &mut parts[usize::from(message.locate()) % 3];
-        assert_eq!(part.apply(&message), change);
+        assert_eq!(part.apply(&message), Ok(change));
         if let Some(top) = change.filter(|top| top.bid_price > 0 && top.ask_price > 0) {
             assert!(top.bid_price < top.ask_price, "crossed: {top:?}");
         }
@@ -254,4 +254,27 @@ fn books_find_nothing_wrong_and_split_books_agree() {
     merged.merge(third).unwrap();
     assert_eq!(merged, whole.final_state());
     assert!(merged.changes() > 10_000);
+}
+
+#[test]
+fn a_day_that_no_memory_can_hold_is_an_error_at_once() {
+    let messages = usize::MAX - 1;
+    let error = generate(&plan(messages, 1)).unwrap_err();
+    assert!(
+        matches!(error, GenerateError::OutOfMemory { messages: named, .. } if named == messages),
+        "{error}"
+    );
+    assert!(error.to_string().contains(&messages.to_string()), "{error}");
+}
+
+#[test]
+fn the_size_of_a_day_is_known_before() {
+    for (messages, symbols) in [(1_000, 500), (70_000, 60_000), (200_000, 500)] {
+        let plan = plan(messages, symbols);
+        let (guess, day) = (plan.bytes(), generate(&plan).unwrap().len());
+        assert!(
+            (day * 9 / 10..day * 12 / 10).contains(&guess),
+            "{day}, {guess}"
+        );
+    }
 }

@@ -59,17 +59,13 @@ pub(super) struct Change<D> {
 /// which two of them share is found all the same.
 pub(super) struct Split<'a, D> {
     frames: Frames<'a>,
-    /// Messages that are still to come.
-    left: usize,
     open: Option<Piece<D>>,
 }
 
 impl<'a, D> Split<'a, D> {
-    /// Splits so many messages off `input`.
-    pub(super) fn new(input: &'a [u8], messages: usize) -> Self {
+    pub(super) fn new(input: &'a [u8]) -> Self {
         Self {
             frames: Frames::new(input),
-            left: messages,
             open: None,
         }
     }
@@ -92,14 +88,13 @@ impl<D: Copy> Stage<Piece<D>, StreamError> for Split<'_, D> {
             return Ok(Flow::Done);
         };
         while out.is_ready() {
-            if self.left == 0 || self.frames.offset() >= end {
+            if self.frames.offset() >= end {
                 return Ok(Flow::Done);
             }
             let Some(frame) = self.frames.next() else {
                 return Ok(Flow::Done);
             };
             let Frame { offset, bytes } = frame.map_err(StreamError::Frame)?;
-            self.left -= 1;
             let _accepted = out.emit(Raw::new(offset, bytes.len(), due)); // It is ready.
         }
         Ok(Flow::More)
@@ -135,7 +130,8 @@ impl<D: Copy> Stage<Raw<D>, StreamError> for Book<'_> {
         // Looked at where it is: see `Frame::decode`.
         match &frame.decode() {
             Ok(message) => {
-                if let Some(top) = self.books.apply(message) {
+                // The input's anomalies are counted by its audit, and by the books to be compared.
+                if let Ok(Some(top)) = self.books.apply(message) {
                     let _accepted = out.emit(Change { top, due: raw.due }); // The first of a job always is.
                 }
                 Ok(Flow::Done)

@@ -240,6 +240,8 @@ mod lot;
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod model;
+#[cfg(all(test, loom))]
+mod models;
 mod overflow;
 mod pipeline;
 mod placement;
@@ -247,7 +249,7 @@ mod plan;
 mod policy;
 mod pool;
 pub mod ring;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod sabotage;
 mod scale;
 pub mod stage;

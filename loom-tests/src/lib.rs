@@ -57,6 +57,11 @@ impl Scene {
         })
     }
 
+    /// What the model is about has happened. Of what follows, which only ends the scene, one course is explored.
+    pub fn settle(&self) {
+        loom::stop_exploring();
+    }
+
     /// This outcome has been seen.
     pub fn saw(&self, outcome: impl Into<String>) {
         self.seen.lock().unwrap().insert(outcome.into());

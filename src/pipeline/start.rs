@@ -17,7 +17,7 @@ use crate::edge::{Rx, To, Tx};
 use crate::error::{BuildError, RunError};
 use crate::idle::{Idle, IdleStrategy};
 use crate::overflow::Overflow;
-use crate::plan::{Plan, Wiring};
+use crate::plan::{Plan, Started, Wiring};
 use crate::policy::{FailFast, Policy};
 use crate::stage::{Context, Flow, Outlet, Stage};
 use crate::timing::Clock;
@@ -84,6 +84,22 @@ where
         L::Out: 'static,
     {
         let handle = self.handle();
+        let (dispatcher, receiver, threads) = self.start_by(|plan| plan.start_detached(2))?;
+        let pipeline = Pipeline::new(handle, threads, Arc::default());
+        Ok((dispatcher, receiver, pipeline))
+    }
+
+    /// Both ends, and what `start` gives besides: it makes the executor with two threads outside, and has it run.
+    pub(crate) fn start_by<X>(
+        self,
+        start: impl FnOnce(Plan<'static, E>) -> Result<(Started<'static, 'static>, X), BuildError>,
+    ) -> Result<(Dispatcher<J, E, P, D>, Receiver<L::Out, E, P, R>, X), BuildError>
+    where
+        'env: 'static,
+        J: 'static,
+        L::Out: 'static,
+    {
+        let handle = self.handle();
         let Self {
             mut plan,
             mut mouth,
@@ -102,8 +118,8 @@ where
         };
         let (mut rxs, edge, _) =
             connect::<J, E, P, _>(&mut plan, &mut mouth, capacity, last, wanted);
-        let (mut started, threads) = plan.start_detached(2)?;
-        let wiring = Arc::new(started.wiring);
+        let (mut started, running) = start(plan)?;
+        let wiring = started.wiring;
         let strategy = started.strategies.swap_remove(0);
         let is_crowded = started.is_crowded;
         let dispatcher = dispatcher(
@@ -131,11 +147,7 @@ where
             strategy,
             attach,
         );
-        Ok((
-            dispatcher,
-            receiver,
-            Pipeline::new(handle, threads, Arc::default()),
-        ))
+        Ok((dispatcher, receiver, running))
     }
 
     /// Runs the pipeline over `jobs`, which may borrow: the calling thread takes jobs from the iterator as
@@ -328,7 +340,7 @@ where
         let overflow = (config.overflow, Arc::clone(&config.spill));
         let (mut started, threads) = self.plan.start_detached(1)?;
         let strategy = started.strategies.swap_remove(0);
-        let wiring = Arc::new(started.wiring);
+        let wiring = started.wiring;
         let dispatcher = dispatcher(
             self.mouth,
             clock,

@@ -8,6 +8,7 @@ mod wiring;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use start::Started;
 pub(crate) use threads::{Detached, Spawn, guard, run};
 pub(crate) use wiring::Wiring;
 

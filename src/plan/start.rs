@@ -1,4 +1,5 @@
-//! The start: all that a plan asks for is made, threads start, and are let go once all stand ready.
+//! The start: all that a plan asks for is made ([`Plan::assemble`]), threads start, and are let go once all stand ready
+//! ([`Assembled::start`]). A model takes an assembly as it is and runs its workers on threads of its own.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -10,10 +11,12 @@ use super::threads::{
     Detached, First, Spawn, WorkerThreads, hear_soon, on_panic, strategy, supervise,
 };
 use super::wiring::{Wiring, wires};
-use super::{Build, CallerDuty, DutyPlan, Maker, Plan};
+use super::{Build, CallerDuty, Config, DutyPlan, Maker, Plan};
 use crate::affinity::{Pin, allowed_cores};
 use crate::counters::StageTally;
 use crate::error::{BuildError, Fault};
+use crate::executor::Executor;
+use crate::hooks::Hooks;
 use crate::idle::IdleStrategy;
 use crate::lot::{BACKLOG, BOUND, DORMANT, Flags, Lot, Neighbour};
 use crate::placement::Placement;
@@ -27,7 +30,7 @@ use crate::worker::{Bound, Worker};
 
 /// An executor whose threads stand ready.
 pub(crate) struct Started<'env, 'own> {
-    pub(crate) wiring: Wiring,
+    pub(crate) wiring: Arc<Wiring>,
     /// The calling thread's worker, if it is to be one.
     pub(crate) caller: Option<Worker<'env, 'own>>,
     /// Whether the threads that wait in blocking calls and the workers are more than the cores.
@@ -36,19 +39,38 @@ pub(crate) struct Started<'env, 'own> {
     pub(crate) strategies: Vec<Box<dyn IdleStrategy>>,
 }
 
+/// An executor, all but its threads.
+pub(crate) struct Assembled<'env, 'own, E> {
+    config: Config,
+    executor: Arc<Executor<E>>,
+    /// Its threads own them: they are dropped with the last thread.
+    hooks: Arc<Hooks<E>>,
+    crew: Assignment,
+    pub(crate) floor: Arc<Floor<'env>>,
+    pub(crate) wiring: Arc<Wiring>,
+    /// By number of worker: the duties that only it polls, which are made on its thread.
+    bound: Vec<Vec<(usize, Maker<'env, Box<dyn Poll + 'env>>)>>,
+    /// The duties of the calling thread, where it works, too.
+    caller: Option<Vec<Bound<'own>>>,
+    scaled: Vec<Scaled>,
+    pub(crate) is_crowded: bool,
+    /// One for the caller if it works, too, and one for each of the ends.
+    pub(crate) strategies: Vec<Box<dyn IdleStrategy>>,
+}
+
 impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
     /// Makes everything, starts the threads, and lets them go once all stand ready; `outside` is how many
     /// threads besides the workers will be busy.
     pub(crate) fn start<'own>(
-        mut self,
+        self,
         spawn: &dyn Spawn<'env>,
         caller: Option<Vec<CallerDuty<'own>>>,
         outside: usize,
     ) -> Result<Started<'env, 'own>, BuildError> {
         let executor = Arc::clone(&self.executor);
         let started = self
-            .check()
-            .and_then(|()| self.make(spawn, caller, outside));
+            .assemble(caller, outside)
+            .and_then(|assembled| assembled.start(spawn));
         if started.is_err() {
             executor.lifecycle.finish();
             executor.core.wake_everybody();
@@ -56,12 +78,13 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         started
     }
 
-    fn make<'own>(
-        self,
-        spawn: &dyn Spawn<'env>,
+    /// Makes everything but threads. See [`Plan::start`].
+    pub(crate) fn assemble<'own>(
+        mut self,
         caller: Option<Vec<CallerDuty<'own>>>,
         outside: usize,
-    ) -> Result<Started<'env, 'own>, BuildError> {
+    ) -> Result<Assembled<'env, 'own, E>, BuildError> {
+        self.check()?;
         let Self {
             config,
             executor,
@@ -168,23 +191,64 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
 
         let is_crowded = wiring.is_crowded(outside);
         // Before there are threads: theirs are made on them, those of this thread and of the ends here.
-        let mut strategies = (0..outside + usize::from(caller.is_some()))
+        let strategies = (0..outside + usize::from(caller.is_some()))
             .map(|_| strategy(&config.idle, is_crowded))
             .collect::<Result<Vec<_>, _>>()?;
-        let caller_bound = caller.map(|duties| {
+        let caller = caller.map(|duties| {
             let bind = |duty: CallerDuty<'own>| Bound {
                 duty: (duty.duty)(&wiring),
                 station: None,
                 is_ready: Some(duty.is_ready),
                 has_ended: false,
             };
-            duties.into_iter().map(bind).collect::<Vec<_>>()
+            duties.into_iter().map(bind).collect()
         });
-        let wiring = Arc::new(wiring);
+        Ok(Assembled {
+            config,
+            executor,
+            hooks,
+            crew,
+            floor,
+            wiring: Arc::new(wiring),
+            bound,
+            caller,
+            scaled,
+            is_crowded,
+            strategies,
+        })
+    }
+}
+
+impl<'env, 'own, E: Send + Sync + 'static> Assembled<'env, 'own, E> {
+    /// The supervisor, if there is something to watch. Its deadline counts from now.
+    pub(crate) fn supervisor(&mut self) -> Option<Supervisor<'env>> {
+        let time = self.config.deadline;
+        if time.is_none() && self.scaled.is_empty() {
+            return None;
+        }
+        let deadline = time.and_then(|time| {
+            let executor = Arc::clone(&self.executor);
+            let give_up = move || executor.fail(Fault::DeadlineExceeded { deadline: time });
+            // A deadline beyond the clock's end is none.
+            Some((Instant::now().checked_add(time)?, Box::new(give_up) as _))
+        });
+        let ends = Arc::clone(&self.executor);
+        Some(Supervisor {
+            floor: Arc::clone(&self.floor),
+            stages: std::mem::take(&mut self.scaled),
+            is_finished: Box::new(move || ends.lifecycle.is_finished()),
+            deadline,
+        })
+    }
+
+    /// Starts the threads, and lets them go once all stand ready.
+    fn start(mut self, spawn: &dyn Spawn<'env>) -> Result<Started<'env, 'own>, BuildError> {
+        let (bound, caller) = (std::mem::take(&mut self.bound), self.caller.take());
+        let (config, crew) = (&self.config, &self.crew);
         let threads = Arc::new(WorkerThreads {
-            floor: Arc::clone(&floor),
-            executor: Arc::clone(&executor),
-            hooks: Arc::clone(&hooks),
+            floor: Arc::clone(&self.floor),
+            executor: Arc::clone(&self.executor),
+            hooks: Arc::clone(&self.hooks),
             names: crew
                 .workers
                 .iter()
@@ -192,19 +256,19 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .collect(),
             cores: crew.workers.iter().map(|plan| plan.core).collect(),
             idle: config.idle.clone(),
-            is_crowded,
+            is_crowded: self.is_crowded,
             surplus: crew.homes_range.end..crew.floating,
             stack_size: config.stack_size,
             on_spawn: config.on_spawn.clone(),
         });
-        let first_thread = usize::from(caller_bound.is_some());
+        let first_thread = usize::from(caller.is_some());
         let mut ready = Vec::new();
         let mut go = Vec::new();
         for (index, bound) in bound.into_iter().enumerate().skip(first_thread) {
             let (say_ready, hear_ready) = mpsc::channel();
             let (say_go, hear_go) = mpsc::channel();
             let first = First {
-                wiring: Arc::clone(&wiring),
+                wiring: Arc::clone(&self.wiring),
                 bound,
                 helps: index < crew.floating,
                 say_ready,
@@ -219,7 +283,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             go.push(say_go);
         }
 
-        let mut workers = crew.workers;
+        let mut workers = std::mem::take(&mut self.crew.workers);
         for (index, hear) in ready {
             let plan = &mut workers[index];
             // A thread ends without a word if what it had built panics once more as it is dropped.
@@ -230,7 +294,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             });
             match answer? {
                 Ok(()) => plan.pinned = plan.core.is_some(),
-                Err(error) if plan.required || config.pin == Pin::Require => {
+                Err(error) if plan.required || self.config.pin == Pin::Require => {
                     return Err(BuildError::Core {
                         who: format!("worker {:?}", plan.name),
                         error,
@@ -239,30 +303,17 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 Err(error) => plan.refused = Some(error),
             }
         }
-        executor.set_placement(Placement {
+        self.executor.set_placement(Placement {
             workers: workers
                 .into_iter()
                 .enumerate()
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
         });
-        if config.deadline.is_some() || !scaled.is_empty() {
-            let deadline = config.deadline.and_then(|time| {
-                let executor = Arc::clone(&executor);
-                let give_up = move || executor.fail(Fault::DeadlineExceeded { deadline: time });
-                // A deadline beyond the clock's end is none.
-                Some((Instant::now().checked_add(time)?, Box::new(give_up) as _))
-            });
-            let ends = Arc::clone(&executor);
-            let supervisor = Supervisor {
-                floor: Arc::clone(&floor),
-                stages: scaled,
-                is_finished: Box::new(move || ends.lifecycle.is_finished()),
-                deadline,
-            };
+        if let Some(supervisor) = self.supervisor() {
             let name = "ringmill/super".to_string();
             let builder = thread::Builder::new().name(name.clone());
-            let (executor, hooks) = (Arc::clone(&executor), Arc::clone(&hooks));
+            let (executor, hooks) = (Arc::clone(&self.executor), Arc::clone(&self.hooks));
             let body = Box::new(move || {
                 supervise(supervisor, &executor);
                 drop(hooks); // They live as long as this thread.
@@ -276,24 +327,16 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         for say_go in go {
             let _gone = say_go.send(());
         }
-        let caller = caller_bound.map(|bound| {
-            let idle = strategies.swap_remove(0);
-            let on_panic = on_panic(&executor, &hooks);
-            Worker::new(0, &floor, bound, true, idle, on_panic)
-        });
-        drop(floor);
-        // The threads may still hold it for a moment; ends get calls made from a copy.
-        let wiring = Arc::try_unwrap(wiring).unwrap_or_else(|shared| Wiring {
-            core: Arc::clone(&shared.core),
-            lot: Arc::clone(&shared.lot),
-            edges: Arc::clone(&shared.edges),
-            inputs: shared.inputs.clone(),
+        let caller = caller.map(|bound| {
+            let idle = self.strategies.swap_remove(0);
+            let on_panic = on_panic(&self.executor, &self.hooks);
+            Worker::new(0, &self.floor, bound, true, idle, on_panic)
         });
         Ok(Started {
-            wiring,
+            wiring: self.wiring,
             caller,
-            is_crowded,
-            strategies,
+            is_crowded: self.is_crowded,
+            strategies: self.strategies,
         })
     }
 }

@@ -57,7 +57,7 @@ impl Pool {
         PoolBuilder { plan: Plan::new() }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn core(&self) -> Arc<Core> {
         Arc::clone(&self.executor.core)
     }
@@ -318,7 +318,7 @@ struct Help {
 
 impl Poll for Help {
     fn poll(&mut self) -> Polled {
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         crate::sabotage::at(crate::sabotage::Spot::Helper, &self.executor.core);
         if self.executor.core.phase() != Phase::Open && !self.ended {
             self.ended = true;

@@ -489,7 +489,7 @@ where
             jobs += 1;
             self.panicked(payload);
         }
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         crate::sabotage::at(crate::sabotage::Spot::Poll, &self.executor.core);
         self.out.tx.publish();
         self.rx.release();

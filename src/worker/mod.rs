@@ -190,7 +190,7 @@ impl<'env, 'own> Worker<'env, 'own> {
 
     fn work(&mut self) {
         loop {
-            #[cfg(test)]
+            #[cfg(all(test, not(loom)))]
             crate::sabotage::at(crate::sabotage::Spot::Worker, &self.floor.core);
             self.is_light = true;
             if self.moves != self.floor.trials.moves() {

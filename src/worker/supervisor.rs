@@ -82,7 +82,7 @@ impl Supervisor<'_> {
     pub(crate) fn run(mut self) {
         let mut next_look = Instant::now();
         while !(self.is_finished)() {
-            #[cfg(test)]
+            #[cfg(all(test, not(loom)))]
             crate::sabotage::at(crate::sabotage::Spot::Supervisor, &self.floor.core);
             let now = Instant::now();
             if let Some((_, give_up)) = self.deadline.take_if(|(at, _)| now >= *at) {

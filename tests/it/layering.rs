@@ -126,6 +126,8 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("ring", 50, &[]),
     ("lib", 50, &["ring"]),
     ("model::*", 60, &["model::*"]),
+    // Models of the inside: part of a build for models only.
+    ("models::*", 70, &["models::*"]),
 ];
 
 /// Words that only the files named may have in their code.

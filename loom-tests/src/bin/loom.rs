@@ -1,10 +1,11 @@
 //! Runs models, each in a process of its own: `cargo loom NAME..` and `cargo loom-all [BOUND]`.
 //!
-//! It builds `tests/*.rs` with `--cfg loom` into a target directory of their own and asks each test binary
-//! what it has. A model's name is that of its file and its test, `spsc::wrap`; a NAME given here is a part
-//! of that.
+//! It builds `tests/*.rs` and the library's own tests with `--cfg loom` into a target directory of their own and asks
+//! each test binary what it has. A model's name is that of its file and its test, `spsc::wrap`, or that of the library
+//! and the test's path in it, `ringmill::models::chains::..`; a NAME given here is a part of that.
 
 use std::env;
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
@@ -89,44 +90,15 @@ fn run(names: &[&str], bound: Option<&str>) -> io::Result<bool> {
 
 /// Builds all models and asks for their names.
 fn models() -> io::Result<Vec<Model>> {
-    // As `cargo run` says it: a target folder may be used from more than one place.
-    let package = env::var_os("CARGO_MANIFEST_DIR");
-    let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("../target"), PathBuf::from);
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(&package)
-        .args([
-            "test",
-            "--no-run",
-            "--tests",
-            "--profile",
-            "loom",
-            "--quiet",
-        ])
-        .args([
-            "--message-format",
-            "json-render-diagnostics",
-            "--target-dir",
-        ])
-        .arg(target.join("loom"))
-        .env("RUSTFLAGS", "--cfg loom")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err(io::Error::other("the models do not build"));
-    }
     let mut models = Vec::new();
-    for message in String::from_utf8_lossy(&output.stdout).lines() {
-        if !message.contains(r#""kind":["test"]"#) {
+    for message in build()?.lines() {
+        let (target, rest) = message.split_once(r#""profile":"#).unwrap_or_default();
+        // The target's name comes after its kinds.
+        let target = target.split_once(r#""target":"#).map_or("", |(_, it)| it);
+        if !rest.contains(r#""test":true"#) {
             continue;
         }
-        // The target's name comes after its kinds.
-        let target = message
-            .split_once(r#""target":"#)
-            .map_or("", |(_, rest)| rest);
-        let (Some(file), Some(binary)) = (text(target, "name"), text(message, "executable")) else {
+        let (Some(file), Some(binary)) = (text(target, "name"), text(rest, "executable")) else {
             continue;
         };
         let listed = Command::new(&binary)
@@ -144,6 +116,38 @@ fn models() -> io::Result<Vec<Model>> {
     }
     models.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(models)
+}
+
+/// Builds them; what cargo says of that, one line of JSON for each target.
+fn build() -> io::Result<String> {
+    // As `cargo run` says it: a target folder may be used from more than one place.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| package.join("../target"), PathBuf::from);
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(&package)
+        .args(["test", "--no-run", "--profile", "loom", "--quiet"])
+        // In one go: each crate below them is built once.
+        .args(["-p", "ringmill", "-p", "ringmill-loom-tests", "--lib"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .arg("--target-dir")
+        .arg(target.join("loom"))
+        .env("RUSTFLAGS", "--cfg loom")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stderr(Stdio::inherit());
+    for file in fs::read_dir(package.join("tests"))? {
+        let file = file?.path();
+        if let Some(name) = file.file_stem() {
+            command.arg("--test").arg(name);
+        }
+    }
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(io::Error::other("the models do not build"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The value of a string field in one line of JSON. Paths and names have nothing to unescape here.

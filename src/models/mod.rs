@@ -4,7 +4,6 @@
 //! How models are judged: the library in `loom-tests`.
 
 mod chains;
-mod scaling;
 mod snapshots;
 mod supervision;
 

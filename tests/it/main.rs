@@ -12,6 +12,7 @@ mod ends;
 mod forks;
 mod forks_ends;
 mod fuzzed;
+mod helping;
 mod hooks;
 mod ids;
 mod inside;

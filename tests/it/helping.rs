@@ -1,0 +1,141 @@
+//! What workers do for one another: a duty whose home is held up is helped, and what slow jobs give is taken further at
+//! once.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{Door, Gate, OpenLate, jobs, within};
+use ringmill::stage::map;
+use ringmill::{Idle, IdleStrategy, Instances, Pipeline, Step};
+
+type Pure = Pipeline<Infallible>;
+
+/// Stage "a" is held in a job. What came out of it before goes on through "b", which is at home at the same worker.
+#[test]
+fn a_job_behind_a_home_that_is_held_up_is_helped_on() {
+    for idle in [Idle::backoff(), Idle::parking(), Idle::yielding()] {
+        for workers in [2, 3] {
+            let idle = idle.clone();
+            within(move || {
+                let gates: Arc<Mutex<Option<Gate>>> = Arc::default();
+                let held = Arc::clone(&gates);
+                let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
+                    .workers(workers)
+                    .idle(idle)
+                    .stage("a", Instances::new(1), move |_| {
+                        let held = Arc::clone(&held);
+                        map(move |x: u64| {
+                            if x % 2 == 1 {
+                                let gate = held.lock().unwrap().take();
+                                gate.expect("a gate for each").pass();
+                            }
+                            x
+                        })
+                    })
+                    .stage("b", Instances::new(1), |_| map(|x: u64| x))
+                    .stage("c", Instances::new(1), |_| map(|x: u64| x))
+                    .start()
+                    .unwrap();
+                for round in 0..jobs(30) {
+                    let gate = Gate::default();
+                    let _late = OpenLate(gate.clone());
+                    *gates.lock().unwrap() = Some(gate.clone());
+                    let (quick, long) = (2 * round, 2 * round + 1);
+                    dispatcher.dispatch_all([quick, long]).unwrap();
+                    // The long one is not over, and has begun most likely.
+                    assert_eq!(receiver.receive(), Some(quick));
+                    gate.open();
+                    assert_eq!(receiver.receive(), Some(long));
+                }
+                dispatcher.done();
+                pipeline.join().unwrap();
+            });
+        }
+    }
+}
+
+/// The home of "a" is asleep, or has lost its core, or spins in a strategy of the user's: the others take over.
+#[test]
+fn a_home_that_is_held_up_between_two_polls_is_helped() {
+    /// Holds its worker up in `idle`, where no poll is.
+    struct Held(Option<Door>);
+    impl IdleStrategy for Held {
+        fn idle(&mut self) -> Step {
+            if let Some(door) = self.0.take() {
+                door.pass(());
+            }
+            Step::Yield
+        }
+        fn reset(&mut self) {}
+    }
+
+    within(|| {
+        let door = Door::default();
+        let _late = door.open_late();
+        let strategies = Mutex::new(0);
+        let held = door.clone();
+        // The third one that is made is a worker's: the first two are those of the ends.
+        let idle = Idle::custom(move || {
+            let mut made = strategies.lock().unwrap();
+            *made += 1;
+            Held((*made == 3).then(|| held.clone()))
+        });
+        let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
+            .workers(2)
+            .idle(idle)
+            .stage("a", Instances::new(1), |_| map(|x: u64| x))
+            .stage("b", Instances::new(1), |_| map(|x: u64| x))
+            .start()
+            .unwrap();
+        door.reach(1);
+        for job in 0..jobs(100) {
+            dispatcher.dispatch(job).unwrap();
+            assert_eq!(receiver.receive(), Some(job));
+        }
+        door.open();
+        dispatcher.done();
+        pipeline.join().unwrap();
+    });
+}
+
+/// One worker, two instances of slow jobs: a job's result is handled before the next slow job begins.
+#[test]
+fn the_result_of_a_slow_job_is_taken_further_at_once() {
+    within(|| {
+        let log = Arc::new(Mutex::new(String::new()));
+        let (slow, next) = (Arc::clone(&log), Arc::clone(&log));
+        let gate = Gate::default();
+        let _late = OpenLate(gate.clone());
+        let held = gate.clone();
+        let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
+            .workers(1)
+            .stage("a", Instances::new(2), move |_| {
+                let (slow, held) = (Arc::clone(&slow), held.clone());
+                map(move |x: u64| {
+                    held.pass();
+                    thread::sleep(Duration::from_millis(1)); // Its work.
+                    slow.lock().unwrap().push('a');
+                    x
+                })
+            })
+            .stage("b", Instances::new(1), move |_| {
+                let next = Arc::clone(&next);
+                map(move |x: u64| {
+                    next.lock().unwrap().push('b');
+                    x
+                })
+            })
+            .start()
+            .unwrap();
+        dispatcher.dispatch_all(0..20).unwrap();
+        dispatcher.done();
+        gate.open();
+        assert_eq!(receiver.count(), 20);
+        pipeline.join().unwrap();
+        let log = log.lock().unwrap();
+        // All but now and then, where the worker looks at everything: without it, each second time.
+        assert!(log.matches("aa").count() <= 4, "{log}");
+    });
+}

@@ -237,7 +237,7 @@ mod idle;
 mod latency;
 mod lifecycle;
 mod lot;
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__loom"))]
 #[doc(hidden)]
 pub mod model;
 mod overflow;

@@ -24,6 +24,7 @@ mod order;
 mod order_failures;
 mod other_ends;
 mod overflow;
+mod packaging;
 mod panics;
 mod placement;
 mod policies;

@@ -111,7 +111,7 @@ impl Board {
     fn reserve(&self) -> Option<&Slot> {
         let is_reserved = |slot: &&CachePadded<Slot>| {
             // ORDERING: Acquire. The slot's last visitor and poster have done with it.
-            // Pairs with: the Release in `Posted::drop`. Model: loom-tests/tests/pool.rs::scope_join.
+            // Pairs with: the Release in `Posted::drop`. Model: loom-tests/tests/pool.rs::two_posters.
             slot.word.load(Relaxed) == 0
                 && slot
                     .word
@@ -242,7 +242,7 @@ impl Drop for Posted<'_> {
         self.finish();
         if let Some(slot) = self.slot {
             // ORDERING: Release. We have done with the slot.
-            // Pairs with: `Board::reserve` (Acquire). Model: loom-tests/tests/pool.rs::scope_join.
+            // Pairs with: `Board::reserve` (Acquire). Model: loom-tests/tests/pool.rs::two_posters.
             slot.word.store(0, Release);
         }
     }

@@ -53,6 +53,15 @@ pub enum BuildError {
     },
     /// `workers(0)`.
     ZeroWorkers,
+    /// More workers of a pool, or more instances of a stage, than there can be.
+    TooMany {
+        /// What there is too much of.
+        what: String,
+        /// How many were asked for.
+        count: usize,
+        /// The most that there can be.
+        most: usize,
+    },
     /// A stage of 0 instances, or bound to no cores.
     ZeroInstances {
         /// The stage.
@@ -154,6 +163,9 @@ impl fmt::Display for BuildError {
             } => write!(f, "stage {stage:?}: {error}"),
             Self::Ring { stage: None, error } => write!(f, "the results' ring: {error}"),
             Self::ZeroWorkers => f.write_str("0 workers; there must be at least 1"),
+            Self::TooMany { what, count, most } => {
+                write!(f, "{count} {what}; there can be at most {most}")
+            }
             Self::ZeroInstances { stage } => {
                 write!(f, "stage {stage:?} has 0 instances; it needs at least 1")
             }

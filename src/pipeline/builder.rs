@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connect::{Wanted, connect, end_nowhere, source};
-use super::instances::{Accepts, Any, Instances, Routes};
+use super::instances::{Accepts, Any, Instances, MOST_INSTANCES, Routes};
 use crate::counters::{Source, StageTally, Tally};
 use crate::edge::{Route, Rx, Tx};
 use crate::error::{BuildError, into_message};
@@ -562,6 +562,17 @@ where
             ..
         } = instances;
         let stage = name.to_string();
+        let asked = count.max(most.unwrap_or(0));
+        let (count, most) = if asked > MOST_INSTANCES {
+            self.plan.refuse(BuildError::TooMany {
+                what: format!("instances of stage {stage:?}"),
+                count: asked,
+                most: MOST_INSTANCES,
+            });
+            (1, None)
+        } else {
+            (count, most)
+        };
         let least = count.max(1);
         if count == 0 {
             self.plan.refuse(BuildError::ZeroInstances { stage });

@@ -35,7 +35,10 @@ impl<F> fmt::Debug for Keyed<F> {
     }
 }
 
-/// The instances of one stage.
+/// The most instances of one stage: 16 bits count them. Each has counters, a duty and, in a keyed stage, a ring.
+pub(crate) const MOST_INSTANCES: usize = 0xffff;
+
+/// The instances of one stage, at most 65535.
 ///
 /// ```
 /// use ringmill::Instances;

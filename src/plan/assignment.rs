@@ -54,7 +54,8 @@ impl Assignment {
     /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
     /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
     /// more homes than cores: further workers only help, which they do when a home is held up. Dormant duties come after
-    /// that, each where its stage has the fewest.
+    /// that, each where its stage has the fewest. In a pool each worker is home to one duty, so that work that is posted can
+    /// call every one of them.
     pub(super) fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
         let cores = allowed_cores();
         // The first worker of those that the caller is one of is the caller.
@@ -82,7 +83,11 @@ impl Assignment {
         let is_home = !has_caller || most < 2 || order.len() >= most;
         let first_home = usize::from(!is_home);
         let homes_range = first_home..most;
-        let homes_count = homes_range.len().min(order.len().max(1));
+        let homes_count = if config.is_beside_caller {
+            floating
+        } else {
+            homes_range.len().min(order.len().max(1))
+        };
         let mut homes = vec![0; duties.len()];
         for (nth, &number) in order.iter().enumerate() {
             homes[number] = first_home + nth * homes_count / order.len();

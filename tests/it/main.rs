@@ -36,6 +36,7 @@ mod pool_b_queue;
 mod pool_c_tiers;
 mod pool_d_server;
 mod pool_e_typed;
+mod pool_scopes;
 mod ring_drops;
 mod rings;
 mod scaling;

@@ -37,6 +37,7 @@ mod pool_e_typed;
 mod ring_drops;
 mod rings;
 mod scaling;
+mod sources;
 mod stages;
 mod table;
 mod table_order;

@@ -105,8 +105,9 @@
 //! instance is cheaper to reach than one of two, and two are worth it only where one core is not enough.
 //! [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
 //! kind of ring is how many items go with one publication, because each publication moves a cache line between
-//! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_all`] and
-//! [`Receiver::receive_many`] do the same at the ends.
+//! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_batch`] and
+//! [`Receiver::receive_many`] do the same at the ends. What comes from an iterator ([`Dispatcher::dispatch_all`],
+//! [`Builder::run`]) is published job by job: the next one may be long in coming.
 //!
 //! # Which placement?
 //!

@@ -20,7 +20,8 @@ pub enum PerJob {}
 #[derive(Debug, Clone, Copy)]
 pub struct Timed<P>(PhantomData<P>);
 
-/// What the receiver gets in the policy [`PerJob`].
+/// What the receiver gets in the policy [`PerJob`]: a result, or how a job ended without one. The job itself does not come
+/// back; [`JobError::Expired`] says why, and what to do instead.
 pub type Outcome<T, E> = Result<T, JobError<E>>;
 
 /// What is taken out of a ring.

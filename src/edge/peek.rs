@@ -134,6 +134,7 @@ impl<T: Send> InputPeek for MpmcInput<T> {
     fn is_at_end(&self) -> bool {
         if let Some(core) = &self.mouth
             && core.phase() != Phase::Open
+            && !core.has_inside()
             && !self.consumer.is_closed()
         {
             return true;
@@ -268,9 +269,7 @@ impl<'env, T: Send + 'env> Tx<'env, T> {
             To::Window { placer, .. } => StdArc::new(WindowOutput(placer.peek())),
             To::All(all) => StdArc::new(all.peek()),
             To::Nowhere => StdArc::new(NowhereOutput),
-            To::Lanes { lanes, .. } => {
-                StdArc::new(LanesOutput(lanes.iter().map(Tx::peek).collect()))
-            }
+            To::Lanes(to) => StdArc::new(LanesOutput(to.lanes.iter().map(Tx::peek).collect())),
         }
     }
 }

@@ -446,9 +446,10 @@ impl<T> Rx<T> {
     fn close_mouth_once(&mut self) {
         let Some(core) = &self.mouth else { return };
         match &mut self.from {
-            From::Mpmc(hand) => drop(hand.consumer().close()),
+            // Nobody is inside here but a feeder that stays.
+            From::Mpmc(hand) if !core.has_inside() => drop(hand.consumer().close()),
             From::Spsc(consumer) if core.is_left() => consumer.close(),
-            From::Spsc(_) | From::Window(_) | From::Lanes { .. } => return,
+            From::Spsc(_) | From::Mpmc(_) | From::Window(_) | From::Lanes { .. } => return,
         }
         self.mouth = None;
     }

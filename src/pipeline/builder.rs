@@ -317,8 +317,9 @@ where
         self.with_policy()
     }
 
-    /// [`Builder::timed`], where a job is due this long after its dispatch unless it is said otherwise. It waits for
-    /// room undue: time counts from when it is accepted, or offered for the last time.
+    /// [`Builder::timed`], where a job is due this long after its dispatch unless it is said otherwise. The wait for room
+    /// does not count: a job's time begins when it is accepted, or offered for the last time. The moment that
+    /// [`Dispatcher::dispatch_due`](crate::Dispatcher::dispatch_due) names stays as it is.
     pub fn job_timeout(mut self, timeout: Duration) -> Builder<'env, J, E, P::Timed, D, R> {
         if timeout.is_zero() {
             self.plan.refuse(BuildError::ZeroTime {

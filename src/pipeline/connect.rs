@@ -262,7 +262,7 @@ fn rings<'env, X: Send + 'env>(
                 rxs.append(&mut rx);
             }
         }
-        let first = Tx::new(To::Lanes { lanes, route });
+        let first = Tx::to_lanes(lanes, route);
         let mut txs: Vec<_> = (1..producers).map(|_| first.clone()).collect();
         txs.push(first);
         return (txs, rxs);

@@ -45,9 +45,22 @@ where
     E: Send + Sync + 'static,
     P: Policy<E>,
 {
-    /// How many jobs each ring made from here on holds, exactly; 1024 where nothing is said. A ring lies in
-    /// front of each stage (of each instance, where it is keyed) and behind the last; where up to eight
-    /// instances are followed by a single one or by a single receiver, one behind each of them.
+    /// Sets how many jobs each ring made after this call holds, exactly. Default: 1024.
+    ///
+    /// The number is that of one ring. Between two stages there may be several rings, and then as many times more jobs
+    /// wait there:
+    ///
+    /// | in front of | rings | jobs that wait there, at `capacity(1024)` |
+    /// |---|---|---|
+    /// | the first stage, whatever its instances | 1 | 1024 |
+    /// | a keyed stage of `n` instances | `n`, one for each | 1024 × `n` |
+    /// | one instance, or one receiver, behind 2 to 8 instances | one behind each of those | 2048 to 8192 |
+    /// | several instances, behind 2 to 32 instances | one behind each of those | 2048 to 32,768 |
+    /// | all else: behind one instance, or behind more of them; ordered stages and stages that are scaled, behind any number; receivers that can be cloned | 1 | 1024 |
+    ///
+    /// Behind an ordered stage lies its window instead, which has a size of its own; a keyed stage, several instances or
+    /// receivers that can be cloned have their rings, as above, behind that. Besides, each instance may have claimed up to
+    /// 64 jobs that it has not begun; they count as waiting.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self

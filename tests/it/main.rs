@@ -40,6 +40,7 @@ mod pool_scopes;
 mod ring_drops;
 mod rings;
 mod scaling;
+mod sources;
 mod stages;
 mod supervision;
 mod table;

@@ -277,11 +277,20 @@ impl<T> Producer<T> {
     /// # Errors
     /// [`Closed`] if somebody closed the ring; nothing was pushed.
     pub fn push_batch(&self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
-        let (word, count) = self.claim(items.len())?;
+        self.push_each(items.len(), || items.pop_front())
+    }
+
+    /// [`Producer::push_batch`] of the `limit` items that `next` gives, which runs no foreign code: a claimed position
+    /// that it left empty would hold up the ring.
+    pub(crate) fn push_each(
+        &self,
+        limit: usize,
+        mut next: impl FnMut() -> Option<T>,
+    ) -> Result<usize, Closed<()>> {
+        let (word, count) = self.claim(limit)?;
         for nth in 0..count {
-            if let Some(item) = items.pop_front() {
-                // SAFETY: `claim` gave us these `count` positions, and each is put here once. No foreign
-                // code runs in this loop, so all of them are.
+            if let Some(item) = next() {
+                // SAFETY: `claim` gave us these `count` positions, and each is put here once.
                 unsafe { self.shared.put(word.wrapping_add(nth * STEP), item) };
             }
         }

@@ -9,7 +9,7 @@ use super::assignment::Assignment;
 use super::threads::{Detached, First, Recruits, Spawn, hear_soon, on_panic, strategy};
 use super::wiring::{Wiring, wires};
 use super::{Build, CallerDuty, DutyPlan, Maker, Plan};
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::Pin;
 use crate::counters::StageTally;
 use crate::error::{BuildError, Fault};
 use crate::idle::IdleStrategy;
@@ -77,7 +77,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         let lot = Arc::new(Lot::new(
             crew.workers.len(),
             crew.floating,
-            allowed_cores().len(),
+            crew.cores,
             has_keeper,
         ));
         executor.core.set_lot(&lot);
@@ -153,7 +153,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             floating: floating.into_iter().map(|(_, number)| number).collect(),
         });
 
-        let is_crowded = wiring.is_crowded(outside);
+        let is_crowded = wiring.is_crowded(outside, crew.cores);
         // Before there are threads: theirs are made on them, those of this thread and of the ends here.
         let mut strategies = (0..outside + usize::from(caller.is_some()))
             .map(|_| strategy(&config.idle, is_crowded))
@@ -235,6 +235,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .enumerate()
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
+            cores: config.cores_report(),
         });
         if has_keeper {
             let deadline = config.deadline.and_then(|time| {

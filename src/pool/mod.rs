@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::Pin;
 use crate::edge::{Call, InputPeek, To, Tx};
 use crate::error::BuildError;
 use crate::executor::Executor;
@@ -181,8 +181,9 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many threads work at a batch: one less is started, because its caller works too. As many as there
-    /// are allowed cores where nothing is said.
+    /// How many threads work at a batch: one less is started, because its caller works too. Default: one for each
+    /// [allowed core](crate::allowed_cores), or fewer under a CPU quota, as for a pipeline
+    /// ([`Builder::workers`](crate::Builder::workers)).
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(workers);
         self
@@ -226,7 +227,10 @@ impl PoolBuilder {
     /// [`BuildError`]: the first thing that is wrong. Nothing is left behind.
     pub fn start(self) -> Result<Pool, BuildError> {
         let mut plan = self.plan;
-        let workers = plan.config.workers.unwrap_or(allowed_cores().len());
+        let workers = plan
+            .config
+            .workers
+            .unwrap_or_else(|| plan.config.default_workers());
         if workers == 0 {
             return Err(BuildError::ZeroWorkers);
         }

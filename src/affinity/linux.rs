@@ -2,8 +2,8 @@
 
 #![expect(unsafe_code, reason = "the system calls for the masks of threads")]
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 
 use super::{Masks, on_own_thread};
 use crate::error::PinError;
@@ -34,11 +34,12 @@ impl Mask {
         (read == 0).then_some(mask)
     }
 
-    /// The union of the masks of all threads; a thread that can run anywhere ends the search.
-    fn of_all(online: Option<usize>) -> Option<Self> {
-        let mut all = Self::of(Self::CALLER)?;
+    /// The union of the masks of all threads, of which the calling thread's is known. The search ends as soon as the union
+    /// is all cores that are online.
+    fn of_all(caller: Self, online: Option<usize>) -> Self {
+        let mut all = caller;
         if online == Some(all.count()) {
-            return Some(all);
+            return all;
         }
         let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
         for task in tasks.flatten() {
@@ -54,7 +55,7 @@ impl Mask {
                 break;
             }
         }
-        Some(all)
+        all
     }
 
     fn only(core: usize) -> Self {
@@ -68,8 +69,14 @@ impl Mask {
     }
 
     fn cores(&self) -> Vec<usize> {
-        let has = |core: &usize| self.0[core / WORD] >> (core % WORD) & 1 == 1;
-        (0..IDS).filter(has).collect()
+        let mut cores = Vec::with_capacity(self.count());
+        for (nth, mut word) in self.0.into_iter().enumerate() {
+            while word != 0 {
+                cores.push(nth * WORD + word.trailing_zeros() as usize);
+                word &= word - 1; // Its lowest bit goes.
+            }
+        }
+        cores
     }
 
     /// Gives it to the calling thread.
@@ -85,11 +92,15 @@ impl Mask {
     }
 }
 
-pub(super) fn masks(online: Option<usize>) -> Masks {
+pub(super) fn masks() -> Masks {
+    let online = online();
+    let caller = Mask::of(Mask::CALLER);
+    let all = caller.map(|caller| Mask::of_all(caller, online));
     let cores = |mask: Option<Mask>| mask.map_or_else(Vec::new, |mask| mask.cores());
     Masks {
-        caller: cores(Mask::of(Mask::CALLER)),
-        all: cores(Mask::of_all(online)),
+        caller: cores(caller),
+        all: cores(all),
+        online,
     }
 }
 
@@ -121,7 +132,8 @@ impl Drop for Old {
 
 /// Calls `f` while the calling thread's mask is the union of all.
 pub(super) fn widened<R>(f: impl FnOnce() -> R) -> Result<R, PinError> {
-    let masks = Mask::of(Mask::CALLER).zip(Mask::of_all(online()));
+    let own = Mask::of(Mask::CALLER);
+    let masks = own.map(|own| (own, Mask::of_all(own, online())));
     let _old = match masks.filter(|(own, all)| own != all) {
         None => None,
         Some((own, all)) => {
@@ -133,9 +145,14 @@ pub(super) fn widened<R>(f: impl FnOnce() -> R) -> Result<R, PinError> {
     Ok(f())
 }
 
-/// How many cores are online.
-pub(super) fn online() -> Option<usize> {
-    count(&fs::read_to_string("/sys/devices/system/cpu/online").ok()?)
+/// How many cores are online, if the kernel says so in 256 bytes: on systems with so many gaps nobody is told.
+fn online() -> Option<usize> {
+    let mut list = [0; 256];
+    let read = File::open("/sys/devices/system/cpu/online")
+        .and_then(|mut file| file.read(&mut list))
+        .ok()?;
+    let list = list.get(..read).filter(|_| read < list.len())?;
+    count(str::from_utf8(list).ok()?)
 }
 
 /// How many numbers the kernel's list has, as in `0-3,8`.

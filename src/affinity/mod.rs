@@ -22,6 +22,14 @@ use crate::error::PinError;
 /// job, gets a pool for one core, for the life of the process. [`on_all_cores`] is the way round: it calls a closure with a
 /// mask of all allowed cores. Ringmill's own executors do not depend on the mask of the thread that starts them, except
 /// under `Off`.
+///
+/// # When to pin
+///
+/// A pinned worker has its caches for itself, and nobody moves it. But while another thread runs on its core it waits, even
+/// if other cores are free. So `Require` is for cores that nothing else uses, and `Off` is for cores that others use as
+/// well: in a container on a shared machine, where each container's first worker is pinned to the first core; in a virtual
+/// machine, whose cores the host moves about; and where busy threads are more than cores. `placement()` names the cores that
+/// several workers of an executor share. It does not know those of other executors and processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Pin {
@@ -45,7 +53,7 @@ pub enum Pin {
 /// the system takes, and while a thread is pinned to one, that core belongs to the union.
 #[must_use]
 pub fn allowed_cores() -> Vec<usize> {
-    or_counted(os::masks(os::online()).all)
+    or_counted(os::masks().all)
 }
 
 /// Calls `f` with a mask of [all allowed cores](allowed_cores), and gives the calling thread its old mask back, also if `f`
@@ -103,8 +111,7 @@ pub struct Cores {
 impl Cores {
     /// Reads them, but for the quota.
     pub(crate) fn read(pin: Pin) -> Self {
-        let online = os::online();
-        let masks = os::masks(online);
+        let masks = os::masks();
         let caller = or_counted(masks.caller);
         let allowed = if pin == Pin::Off {
             caller.clone()
@@ -112,7 +119,7 @@ impl Cores {
             or_counted(masks.all)
         };
         Self {
-            online: online.unwrap_or(allowed.len()),
+            online: masks.online.unwrap_or(allowed.len()),
             allowed,
             caller,
             quota: None,
@@ -235,6 +242,8 @@ struct Masks {
     caller: Vec<usize>,
     /// The union of all.
     all: Vec<usize>,
+    /// How many cores are online.
+    online: Option<usize>,
 }
 
 #[cfg(all(test, not(loom)))]

@@ -12,11 +12,12 @@ fn ids() -> Vec<usize> {
     ids
 }
 
-pub(super) fn masks(_online: Option<usize>) -> Masks {
+pub(super) fn masks() -> Masks {
     let all = ids();
     Masks {
         caller: all.clone(),
         all,
+        online: None,
     }
 }
 
@@ -26,11 +27,6 @@ pub(super) fn has(core: usize) -> bool {
 
 pub(super) fn pin(core: usize) -> bool {
     has(core) && core_affinity::set_for_current(CoreId { id: core })
-}
-
-/// Nobody says.
-pub(super) fn online() -> Option<usize> {
-    None
 }
 
 pub(super) fn current() -> Option<usize> {

@@ -256,7 +256,7 @@ mod sync;
 mod timing;
 mod worker;
 
-pub use affinity::{Pin, allowed_cores};
+pub use affinity::{Cores, Pin, allowed_cores, on_all_cores};
 pub use counters::{Counters, Running, StageCounters, WorkerCounters};
 pub use error::{
     BuildError, Closed, DispatchAllError, DispatchError, Fault, Full, JobError, JoinError, Payload,

@@ -66,17 +66,18 @@ where
         self
     }
 
-    /// How many workers poll the floating stages: as many as there are allowed cores where nothing is
-    /// said, and never more than there are duties. With `run` the calling thread is one of them, and also
-    /// feeds and collects. No more workers than there are cores have duties of their own; the others help.
-    /// Bound stages have workers of their own.
+    /// How many workers poll the floating stages. Default: one for each [allowed core](crate::allowed_cores), or as many
+    /// as a CPU quota has time for where those are fewer (2 under a limit of 2.5 cores), at least 1. There are never more
+    /// workers than duties. With `run` the calling thread is one of them, and also feeds and collects. No more workers
+    /// than there are cores have duties of their own; the others help. Bound stages have workers of their own.
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(workers);
         self
     }
 
-    /// The cores that floating workers are pinned to, in turn; all allowed ones where nothing is said. Where
-    /// the calling thread is a worker, in `run`, the others begin behind the one that it is on.
+    /// The cores that floating workers are pinned to, in turn. Default: [all allowed ones](crate::allowed_cores). Where
+    /// the calling thread is a worker, in `run`, the others begin behind the one that it is on. The system judges named
+    /// cores: they need not be allowed to the calling thread.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.plan.config.cores = Some(cores.into_iter().collect());
         self

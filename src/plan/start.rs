@@ -11,7 +11,7 @@ use super::threads::{
 };
 use super::wiring::{Wiring, wires};
 use super::{Build, CallerDuty, DutyPlan, Maker, Plan};
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::Pin;
 use crate::counters::StageTally;
 use crate::error::{BuildError, Fault};
 use crate::idle::IdleStrategy;
@@ -78,7 +78,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         let lot = Arc::new(Lot::new(
             crew.workers.len(),
             crew.floating,
-            allowed_cores().len(),
+            crew.cores,
         ));
         executor.core.set_lot(&lot);
         executor.set_scales(
@@ -166,7 +166,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             floating: floating.into_iter().map(|(_, number)| number).collect(),
         });
 
-        let is_crowded = wiring.is_crowded(outside);
+        let is_crowded = wiring.is_crowded(outside, crew.cores);
         // Before there are threads: theirs are made on them, those of this thread and of the ends here.
         let mut strategies = (0..outside + usize::from(caller.is_some()))
             .map(|_| strategy(&config.idle, is_crowded))
@@ -245,6 +245,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
                 .enumerate()
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
+            cores: config.cores_report(),
         });
         if config.deadline.is_some() || !scaled.is_empty() {
             let deadline = config.deadline.and_then(|time| {

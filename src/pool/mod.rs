@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::Pin;
 use crate::edge::{Call, InputPeek, To, Tx};
 use crate::error::BuildError;
 use crate::executor::Executor;
@@ -164,8 +164,9 @@ pub struct PoolBuilder {
 
 impl PoolBuilder {
     /// Sets how many threads work at a batch, its caller included: `start` starts one less. Threads beyond the cores are
-    /// worth it only for work that waits, for a disk or a timer. At most 8192. Default: as many as there are allowed
-    /// cores.
+    /// worth it only for work that waits, for a disk or a timer. At most 8192. Default: one for each
+    /// [allowed core](crate::allowed_cores), or fewer under a CPU quota, as for a pipeline
+    /// ([`Builder::workers`](crate::Builder::workers)).
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(workers);
         self
@@ -209,7 +210,10 @@ impl PoolBuilder {
     /// [`BuildError`]: the first thing that is wrong. Nothing is left behind.
     pub fn start(self) -> Result<Pool, BuildError> {
         let mut plan = self.plan;
-        let workers = plan.config.workers.unwrap_or(allowed_cores().len());
+        let workers = plan
+            .config
+            .workers
+            .unwrap_or_else(|| plan.config.default_workers());
         if workers == 0 {
             return Err(BuildError::ZeroWorkers);
         }

@@ -8,6 +8,8 @@
 )]
 
 pub mod alone;
+#[cfg(target_os = "linux")]
+pub mod masks;
 pub mod place;
 pub mod plant;
 

@@ -117,7 +117,7 @@ where
             overflow,
         );
         let mut rx = rxs.swap_remove(0);
-        rx.set_instances(1);
+        rx.set_receivers();
         let attach =
             move |rx: &mut Rx<P::Item<L::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
         let attach = Arc::new(attach);

@@ -359,7 +359,7 @@ fn claim() {
             before.set(1);
             let mut taken = Vec::new();
             for _ in 0..2 {
-                other.fill(1);
+                other.take_over();
                 taken.extend(other.take().map(|(_, item)| item.number));
             }
             taken

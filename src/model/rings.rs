@@ -60,6 +60,11 @@ impl<T> Hand<T> {
         self.0.fill(|_| limit)
     }
 
+    /// Takes over what another has claimed, and does not look into the ring.
+    pub fn take_over(&mut self) {
+        self.0.take_over();
+    }
+
     pub fn held(&self) -> usize {
         self.0.held()
     }

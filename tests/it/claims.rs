@@ -139,6 +139,7 @@ fn many_that_dispatch_at_once_drop_no_more_than_has_to_go() {
             let _late = door.open_late();
             let stop = door.clone();
             let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
+                .workers(2)
                 .capacity(capacity)
                 .overflow(Overflow::DropOldest)
                 .many_dispatchers()

@@ -13,7 +13,7 @@ use crate::ring::slots::drop_each;
 /// A consumer that claims a few positions at once and takes them one by one: a slot is given back when
 /// its item is taken, not before. What is still in the hand when it is dropped is dropped with it.
 ///
-/// Where the ring has a [`Claim`](super::claim::Claim) for it, the hand holds one item, which it is about to take; what
+/// Where the ring has a [`Claim`] for it, the hand holds one item, which it is about to take; what
 /// it has claimed besides lies in the claim, where others find it that have nothing else to take.
 pub(crate) struct Hand<T, C: Borrow<Consumer<T>> = Consumer<T>> {
     consumer: C,
@@ -89,16 +89,10 @@ impl<T, C: Borrow<Consumer<T>>> Hand<T, C> {
 
     /// Takes one that another has claimed and not begun, if that one has begun none since the last look: it is at a job
     /// that is longer than a poll.
-    #[cold]
-    fn take_over(&mut self) {
-        for (claim, seen) in self
-            .consumer
-            .borrow()
-            .shared
-            .claims
-            .iter()
-            .zip(&mut self.seen)
-        {
+    #[inline(never)]
+    pub(crate) fn take_over(&mut self) {
+        let claims = &self.consumer.borrow().shared.claims;
+        for (claim, seen) in claims.iter().zip(&mut self.seen) {
             let Some(next) = claim.first() else { continue };
             if std::mem::replace(seen, next) == next
                 && let Some(word) = claim.take()

@@ -106,6 +106,11 @@ pub trait Policy<E>: sealed::Sealed + 'static {
     #[doc(hidden)]
     const FAILS_FAST: bool;
 
+    /// An item is about to be handed on as it is: what [`Policy::fail`] says next is of its job.
+    #[doc(hidden)]
+    #[inline]
+    fn pass<T: Send>(_clock: &mut Self::Clock, _item: &Self::Item<T>) {}
+
     /// That job's failure as an item.
     ///
     /// # Errors
@@ -313,6 +318,11 @@ where
     #[inline]
     fn end(clock: &mut Clock) {
         clock.end();
+    }
+
+    #[inline]
+    fn pass<T: Send>(clock: &mut Clock, item: &Self::Item<T>) {
+        clock.pass(item.stamp);
     }
 
     #[inline]

@@ -301,6 +301,9 @@ where
 {
     /// Chooses the per-job policy: an error or a panic in a stage becomes that job's outcome, and the
     /// pipeline goes on. To be said before the first stage, since it decides what rings carry.
+    ///
+    /// An outcome that stands for a failure has no key: behind a [keyed](Instances::keyed) stage it may come before or
+    /// after results of jobs with the key that its job had. Ordered stages, and stages of one instance, keep its place.
     pub fn per_job(self) -> Builder<'env, J, E, P::PerJob, D, R> {
         self.with_policy()
     }

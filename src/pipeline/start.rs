@@ -117,7 +117,7 @@ where
             overflow,
         );
         let mut rx = rxs.swap_remove(0);
-        rx.set_instances(1);
+        rx.set_receivers();
         let attach =
             move |rx: &mut Rx<P::Item<L::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
         let attach = Arc::new(attach);
@@ -206,6 +206,8 @@ where
     /// Ends the pipeline with a parallel receiver, a last stage called "fold": each of its instances has a
     /// state, made by `init`, into which `fold` takes the results. `join` hands the states back. In the
     /// per-job policy `fold` gets outcomes.
+    ///
+    /// A panic of `fold` fails the pipeline in every policy: it may have left the state half changed.
     pub fn fold<A, V, I, F>(
         self,
         instances: Instances<V, Any>,

@@ -75,11 +75,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         duties.sort_by_key(|duty| duty.stage);
         let crew = Assignment::new(&config, &duties, caller.is_some());
         let scaled = scaled(&duties, &stages);
-        let lot = Arc::new(Lot::new(
-            crew.workers.len(),
-            crew.floating,
-            crew.cores,
-        ));
+        let lot = Arc::new(Lot::new(crew.workers.len(), crew.floating, crew.cores));
         executor.core.set_lot(&lot);
         executor.set_scales(
             scaled

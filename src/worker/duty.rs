@@ -162,10 +162,11 @@ where
         if phase.drops_queued() {
             return self.abandon(jobs);
         }
-        if self.share.is_some() && !self.lives(jobs) {
+        // What is held or open goes first: who is not wanted ends with that, and begins nothing new.
+        if !self.resume(jobs) {
             return;
         }
-        if !self.resume(jobs) {
+        if self.share.is_some() && !self.lives(jobs) {
             return;
         }
         // Room before a claim: a job in hand is no longer counted by its ring.
@@ -179,6 +180,7 @@ where
                 let before = *jobs;
                 let mut burst = Burst {
                     core: &self.executor.core,
+                    share: self.share.as_ref(),
                     tally: &self.tally,
                     stride: self.pace.stride(),
                     jobs,
@@ -213,6 +215,7 @@ where
         } else if !share.is_wanted() && self.is_settled() && self.rx.in_hand() == 0 {
             self.dormant = true;
             *jobs += 1;
+            self.rx.pass_on();
             self.retire();
             self.rx.leave_to_siblings();
         } else {
@@ -423,8 +426,11 @@ where
             self.out.tally.discard();
             drop(result);
         }
-        self.rx.fill_to_drop();
-        while let Some(ticket) = self.rx.ticket() {
+        loop {
+            self.rx.fill_to_drop();
+            let Some(ticket) = self.rx.ticket() else {
+                break;
+            };
             let item = self.rx.take(ticket);
             *jobs += 1;
             self.rx.release();

@@ -71,9 +71,8 @@ impl Batch for Tasks {
 }
 
 /// Where tasks are spawned. See [`Pool::scope`](super::Pool::scope).
-///
-/// # Invariants
-/// * I1: a scope is made by [`run`] alone, which leaves it, by unwinding or otherwise, only when all its tasks have run.
+// Invariants
+// * I1: a scope is made by `run` alone, which leaves it, by unwinding or otherwise, only when all its tasks have run.
 pub struct Scope<'scope, 'env: 'scope> {
     tasks: &'scope Tasks,
     posted: &'scope Posted<'scope>,

@@ -235,14 +235,14 @@ fn an_instance_that_is_not_wanted_ends_its_job_and_begins_none() {
             let (log, counts) = (Arc::clone(&begun), count.clone());
             let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
                 .workers(2)
-                .capacity(1)
+                .capacity(64)
                 .stage("only", Instances::new(1).up_to(2), move |context| {
                     let (log, counts) = (Arc::clone(&log), counts.clone());
                     let instance = context.instance();
                     flat_map(move |job: u64| {
                         log.lock().unwrap().push(instance);
                         counts.add(1);
-                        [job; 3]
+                        [job; 65]
                     })
                 })
                 .start()
@@ -250,24 +250,20 @@ fn an_instance_that_is_not_wanted_ends_its_job_and_begins_none() {
             let scaling = pipeline.scaling("only").unwrap();
             scaling.scale_to(2).unwrap();
             until(|| scaling.size() == 2);
-            // Each of the two has results that find no room, and one job waits.
-            for _ in 0..3 {
+            // Each of the two has a result that finds no room, and jobs wait.
+            for begun in 1..=2 {
                 dispatcher.dispatch(1).unwrap();
+                count.reach(begun);
             }
-            count.reach(2);
+            dispatcher.dispatch_all([1; 10]).unwrap();
+            dispatcher.done();
             assert!(begun.lock().unwrap().contains(&1), "both have one");
             scaling.scale_to(1).unwrap();
-            let dispatching = thread::spawn(move || {
-                for _ in 0..20 {
-                    dispatcher.dispatch(1).unwrap();
-                }
-            });
             let mut results = 0;
             while receiver.receive().is_some() {
                 results += 1;
             }
-            dispatching.join().unwrap();
-            assert_eq!(results, 3 * 23);
+            assert_eq!(results, 65 * 12);
             let by_it = begun.lock().unwrap().iter().filter(|&&by| by == 1).count();
             assert_eq!(by_it, 1, "it began another");
             pipeline.join().unwrap();

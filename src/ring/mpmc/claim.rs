@@ -63,7 +63,10 @@ impl Claim {
 
     /// Takes the first position that is left.
     pub(super) fn take(&self) -> Option<usize> {
-        let mut next = self.0.next.load(Relaxed);
+        // ORDERING: Acquire, here and where the exchange fails. An owner that finds nothing left, and offers again, hands on
+        // what the takers of its last offer did before.
+        // Pairs with: the exchange below (Release). Model: loom-tests/tests/mpmc.rs::claim.
+        let mut next = self.0.next.load(Acquire);
         loop {
             // ORDERING: Acquire. With an `end` come the values in the slots before it, and the `next` of its offer: an
             // older one is not exchanged.
@@ -74,7 +77,7 @@ impl Claim {
             let after = next.wrapping_add(STEP);
             // ORDERING: Release. Who sees that nothing is left sees what came before.
             // Pairs with: `len` (Acquire). Model: loom-tests/tests/mpmc.rs::claim.
-            match (self.0.next).compare_exchange_weak(next, after, Release, Relaxed) {
+            match (self.0.next).compare_exchange_weak(next, after, Release, Acquire) {
                 Ok(_) => return Some(next),
                 Err(now) => next = now,
             }

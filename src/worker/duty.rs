@@ -354,7 +354,7 @@ where
     /// After a panic, which may be in the old state's drop too.
     fn rebuild(&mut self) {
         let gone = catch_unwind(AssertUnwindSafe(|| {
-            drop(self.stage.take());
+            self.drop_state(drop);
             self.tell_stop();
         }));
         match gone {
@@ -367,18 +367,14 @@ where
     fn build(&mut self) {
         let built = catch_unwind(AssertUnwindSafe(|| {
             self.stage = Some((self.make)(&self.context, &self.parts.tallies));
+            self.dormant = false;
+            if let Some(share) = &self.share {
+                share.scale.joined();
+            }
             self.tell_start();
         }));
         match built {
-            Ok(()) => {
-                self.poisoned = false;
-                if let Some(share) = &self.share
-                    && self.dormant
-                {
-                    self.dormant = false;
-                    share.scale.joined();
-                }
-            }
+            Ok(()) => self.poisoned = false,
             Err(payload) => self.fail_state(payload),
         }
     }
@@ -452,18 +448,33 @@ where
     /// Ends the state, if there is one.
     #[cold]
     fn retire(&mut self) {
-        let Some(mut stage) = self.stage.take() else {
-            return;
+        let is_whole = !std::mem::replace(&mut self.poisoned, true);
+        let is_gone = self.drop_state(|mut stage| {
+            if is_whole {
+                stage.end();
+            }
+        });
+        if is_gone {
+            self.tell_stop();
+        }
+    }
+
+    /// Takes the state, if there is one, and has it dropped. The instance counts until then, also if that panics.
+    fn drop_state(&mut self, drop: impl FnOnce(S)) -> bool {
+        struct Left<'a>(Option<&'a Share>);
+        impl Drop for Left<'_> {
+            fn drop(&mut self) {
+                if let Some(share) = self.0 {
+                    share.scale.left();
+                }
+            }
+        }
+        let Some(stage) = self.stage.take() else {
+            return false;
         };
-        if !self.poisoned {
-            self.poisoned = true;
-            stage.end();
-        }
+        let _left = Left(self.share.as_ref());
         drop(stage);
-        if let Some(share) = &self.share {
-            share.scale.left();
-        }
-        self.tell_stop();
+        true
     }
 
     fn word(&self) -> usize {

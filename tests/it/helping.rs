@@ -6,48 +6,51 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Door, Gate, OpenLate, jobs, within};
+use crate::common::{Count, Door, Gate, OpenLate, jobs, within};
 use ringmill::stage::map;
 use ringmill::{Idle, IdleStrategy, Instances, Pipeline, Step};
 
 type Pure = Pipeline<Infallible>;
 
-/// Stage "a" is held in a job. What came out of it before goes on through "b", which is at home at the same worker.
+/// Stage "b" is held in a job. What comes meanwhile goes through "a", which is at home at the same worker.
 #[test]
 fn a_job_behind_a_home_that_is_held_up_is_helped_on() {
     for idle in [Idle::backoff(), Idle::parking(), Idle::yielding()] {
         for workers in [2, 3] {
             let idle = idle.clone();
             within(move || {
-                let gates: Arc<Mutex<Option<Gate>>> = Arc::default();
-                let held = Arc::clone(&gates);
+                let (passed, doors) = (Count::default(), Arc::new(Mutex::new(None::<Door>)));
+                let (counted, held) = (passed.clone(), Arc::clone(&doors));
                 let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
                     .workers(workers)
                     .idle(idle)
                     .stage("a", Instances::new(1), move |_| {
-                        let held = Arc::clone(&held);
+                        let counted = counted.clone();
                         map(move |x: u64| {
-                            if x % 2 == 1 {
-                                let gate = held.lock().unwrap().take();
-                                gate.expect("a gate for each").pass();
-                            }
+                            counted.add(1);
                             x
                         })
                     })
-                    .stage("b", Instances::new(1), |_| map(|x: u64| x))
+                    .stage("b", Instances::new(1), move |_| {
+                        let held = Arc::clone(&held);
+                        map(move |x: u64| {
+                            let door = held.lock().unwrap().take();
+                            door.map_or(x, |door| door.pass(x))
+                        })
+                    })
                     .stage("c", Instances::new(1), |_| map(|x: u64| x))
                     .start()
                     .unwrap();
-                for round in 0..jobs(30) {
-                    let gate = Gate::default();
-                    let _late = OpenLate(gate.clone());
-                    *gates.lock().unwrap() = Some(gate.clone());
-                    let (quick, long) = (2 * round, 2 * round + 1);
-                    dispatcher.dispatch_all([quick, long]).unwrap();
-                    // The long one is not over, and has begun most likely.
-                    assert_eq!(receiver.receive(), Some(quick));
-                    gate.open();
-                    assert_eq!(receiver.receive(), Some(long));
+                for round in 0..jobs(30) as usize {
+                    let door = Door::default();
+                    let _late = door.open_late();
+                    *doors.lock().unwrap() = Some(door.clone());
+                    dispatcher.dispatch(1).unwrap();
+                    door.reach(1);
+                    dispatcher.dispatch(2).unwrap();
+                    passed.reach(2 * round + 2);
+                    door.open();
+                    assert_eq!([receiver.receive(), receiver.receive()], [Some(1), Some(2)]);
                 }
                 dispatcher.done();
                 pipeline.join().unwrap();

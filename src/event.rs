@@ -106,7 +106,7 @@ impl Event {
     /// Sleeps until it is woken, at the latest until `deadline`. Does not sleep if `ready` already holds after this thread
     /// is registered.
     pub(crate) fn sleep(&self, deadline: Option<Instant>, ready: impl FnOnce() -> bool) -> Woken {
-        membarrier::prepare();
+        system::prepare();
         // Relaxed: the heavy fence orders this before what `ready` reads.
         let epoch = self.word.fetch_add(1, Relaxed) & !SLEEPERS;
         let is_sure = heavy_fence();
@@ -281,7 +281,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The waker's half of the pair: orders what was made true before the look for sleepers.
 #[inline]
 pub(crate) fn light_fence() {
-    if membarrier::is_light() {
+    if system::is_light() {
         fence_compiler();
     } else {
         fence_seq_cst();
@@ -293,11 +293,19 @@ pub(crate) fn light_fence() {
 #[inline(never)]
 pub(crate) fn heavy_fence() -> bool {
     fence_seq_cst();
-    membarrier::run()
+    system::run()
 }
 
+/// Has sleeps of the calling thread end on time, where the system lets it: by default Linux adds up to 50 µs, so that
+/// wakes can be done together. Threads that this one starts inherit it.
+pub(crate) fn sleep_precisely() {
+    #[cfg(target_os = "linux")]
+    system::set_timer_slack();
+}
+
+/// System calls.
 #[cfg(target_os = "linux")]
-mod membarrier {
+mod system {
     use std::thread;
 
     use crate::sync::{Fact, IS_MODEL};
@@ -315,6 +323,12 @@ mod membarrier {
         // SAFETY: the call takes three integers, touches no memory of ours and fails with -1 where the
         // kernel does not have it.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    pub(super) fn set_timer_slack() {
+        // SAFETY: the call takes integers and changes a number of the calling thread.
+        let _ignored =
+            unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_usize, 0_usize, 0_usize, 0_usize) };
     }
 
     /// Sees to it that the process is registered some time. Waits for nothing.
@@ -360,7 +374,7 @@ mod membarrier {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod membarrier {
+mod system {
     pub(super) fn prepare() {}
     #[inline]
     pub(super) fn is_light() -> bool {

@@ -105,8 +105,9 @@
 //! instance is cheaper to reach than one of two, and two are worth it only where one core is not enough.
 //! [`Builder::capacity`] sets the exact capacity of the rings that follow. What counts more than the
 //! kind of ring is how many items go with one publication, because each publication moves a cache line between
-//! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_all`] and
-//! [`Receiver::receive_many`] do the same at the ends.
+//! cores, some 100 ns; workers publish once per poll or every 2 µs, and [`Dispatcher::dispatch_batch`] and
+//! [`Receiver::receive_many`] do the same at the ends. What comes from an iterator ([`Dispatcher::dispatch_all`],
+//! [`Builder::run`]) is published job by job: the next one may be long in coming.
 //!
 //! # Which placement?
 //!
@@ -237,10 +238,10 @@ mod idle;
 mod latency;
 mod lifecycle;
 mod lot;
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__loom"))]
 #[doc(hidden)]
 pub mod model;
-#[cfg(all(test, loom))]
+#[cfg(all(test, loom, feature = "__loom"))]
 mod models;
 mod overflow;
 mod pipeline;
@@ -257,7 +258,7 @@ mod sync;
 mod timing;
 mod worker;
 
-pub use affinity::{Pin, allowed_cores};
+pub use affinity::{Cores, Pin, allowed_cores, on_all_cores};
 pub use counters::{Counters, Running, StageCounters, WorkerCounters};
 pub use error::{
     BuildError, Closed, DispatchAllError, DispatchError, Fault, Full, JobError, JoinError, Payload,

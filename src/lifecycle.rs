@@ -17,6 +17,7 @@
 
 #![expect(unsafe_code, reason = "the error is one pointer")]
 
+use std::ops::Deref;
 use std::ptr;
 use std::sync::{Arc as StdArc, OnceLock};
 
@@ -56,7 +57,7 @@ impl Phase {
 /// What everybody who takes part in an executor shares, whatever its types: the phase, and whom to wake.
 pub(crate) struct Core {
     phase: CachePadded<AtomicUsize>,
-    /// Whether the only dispatcher is inside a push; its alone, where there is one.
+    /// Whether the only dispatcher is inside a push, or a feeder stays; its alone, where there is one.
     inside: CachePadded<AtomicUsize>,
     /// The executor's workers, once there are any.
     lot: OnceLock<StdArc<Lot>>,
@@ -102,12 +103,19 @@ impl Core {
     /// The only dispatcher begins to push, and is done when what this gives is dropped. `None`: no job is taken any
     /// more.
     #[inline]
-    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
+    pub(crate) fn enter(&self) -> Option<Inside<&Self>> {
         // Relaxed: the fence puts this before the look at the phase.
         self.inside.store(1, Relaxed);
         light_fence();
         let inside = Inside(self);
         (self.phase() == Phase::Open).then_some(inside)
+    }
+
+    /// A feeder stays inside until what this gives is dropped, also where the phase is no longer open: it sees that
+    /// itself, and pushes what it has in hand. To be said before there are threads, by which they see it.
+    pub(crate) fn stay(self: &StdArc<Self>) -> Inside<StdArc<Self>> {
+        self.inside.store(1, Relaxed);
+        Inside(StdArc::clone(self))
     }
 
     /// Whether the only dispatcher is seen inside a push. While it is, the end cannot be; it tells when it is out.
@@ -165,10 +173,10 @@ impl Core {
     }
 }
 
-/// A push that is under way.
-pub(crate) struct Inside<'a>(&'a Core);
+/// A push that is under way, or a feeder that stays.
+pub(crate) struct Inside<C: Deref<Target = Core>>(C);
 
-impl Drop for Inside<'_> {
+impl<C: Deref<Target = Core>> Drop for Inside<C> {
     #[inline]
     fn drop(&mut self) {
         // ORDERING: Release. The push is there for who sees that it is over. (Models keep a thread's stores in order, so

@@ -13,6 +13,7 @@ pub enum Overflow {
     Refuse,
     /// The job itself is dropped, and the call succeeds.
     DropNewest,
-    /// The oldest job that waits in the same ring is dropped to make room, and the call succeeds.
+    /// The oldest job that waits in the same ring is dropped to make room, and the call succeeds. Instances claim jobs of
+    /// such a ring one at a time, so that every job that has not begun can be dropped.
     DropOldest,
 }

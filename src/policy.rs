@@ -20,7 +20,8 @@ pub enum PerJob {}
 #[derive(Debug, Clone, Copy)]
 pub struct Timed<P>(PhantomData<P>);
 
-/// What the receiver gets in the policy [`PerJob`].
+/// What the receiver gets in the policy [`PerJob`]: a result, or how a job ended without one. The job itself does not come
+/// back; [`JobError::Expired`] says why, and what to do instead.
 pub type Outcome<T, E> = Result<T, JobError<E>>;
 
 /// What is taken out of a ring.
@@ -104,6 +105,11 @@ pub trait Policy<E>: sealed::Sealed + 'static {
     /// Whether a job's failure is the executor's.
     #[doc(hidden)]
     const FAILS_FAST: bool;
+
+    /// An item is about to be handed on as it is: what [`Policy::fail`] says next is of its job.
+    #[doc(hidden)]
+    #[inline]
+    fn pass<T: Send>(_clock: &mut Self::Clock, _item: &Self::Item<T>) {}
 
     /// That job's failure as an item.
     ///
@@ -312,6 +318,11 @@ where
     #[inline]
     fn end(clock: &mut Clock) {
         clock.end();
+    }
+
+    #[inline]
+    fn pass<T: Send>(clock: &mut Clock, item: &Self::Item<T>) {
+        clock.pass(item.stamp);
     }
 
     #[inline]

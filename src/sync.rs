@@ -1,7 +1,8 @@
 //! The loom facade: every atomic, cell, lock and spin hint of this crate comes from here.
 //!
-//! The only file with `cfg(loom)`. In ordinary builds each item is an inline newtype or a re-export of
-//! std; in model builds it is loom's. Newtypes rather than re-exports keep std's names banned by
+//! The only file that knows loom. In ordinary builds each item is an inline newtype or a re-export of
+//! std; in model builds it is loom's. A build is a model's if `--cfg loom` and the feature `__loom` say so: a program that
+//! sets the flag for models of its own gets the ordinary library. Newtypes rather than re-exports keep std's names banned by
 //! `clippy.toml` everywhere else.
 
 #![allow(
@@ -10,9 +11,9 @@
     reason = "this is the facade"
 )]
 
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__loom"))]
 use loom::{cell, hint, sync, thread};
-#[cfg(not(loom))]
+#[cfg(not(all(loom, feature = "__loom")))]
 use std::{hint, sync, thread};
 
 use std::sync::LockResult;
@@ -47,16 +48,16 @@ impl Condvar {
     }
 }
 
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__loom"))]
 macro_rules! model_local {
     ($(#[$doc:meta])* static $name:ident: $value:ty = const { $init:expr };) => {
         loom::thread_local! { $(#[$doc])* static $name: $value = $init; }
     };
 }
 /// One of each for every thread: in a model, for every thread of the model.
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__loom"))]
 pub(crate) use model_local as thread_local;
-#[cfg(not(loom))]
+#[cfg(not(all(loom, feature = "__loom")))]
 pub(crate) use std::thread_local;
 
 macro_rules! atomics {
@@ -150,35 +151,35 @@ impl<T> AtomicPtr<T> {
 }
 
 /// A cell whose every access is a closure over a raw pointer, so that loom sees how long it lasts.
-#[cfg(loom)]
+#[cfg(all(loom, feature = "__loom"))]
 pub(crate) struct UnsafeCell<T>(cell::UnsafeCell<T>);
 /// A cell whose every access is a closure over a raw pointer, so that loom sees how long it lasts.
-#[cfg(not(loom))]
+#[cfg(not(all(loom, feature = "__loom")))]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
 impl<T> UnsafeCell<T> {
-    #[cfg(loom)]
+    #[cfg(all(loom, feature = "__loom"))]
     pub(crate) fn new(value: T) -> Self {
         Self(cell::UnsafeCell::new(value))
     }
-    #[cfg(not(loom))]
+    #[cfg(not(all(loom, feature = "__loom")))]
     pub(crate) const fn new(value: T) -> Self {
         Self(std::cell::UnsafeCell::new(value))
     }
-    #[cfg(loom)]
+    #[cfg(all(loom, feature = "__loom"))]
     pub(crate) fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
         self.0.with(access)
     }
-    #[cfg(not(loom))]
+    #[cfg(not(all(loom, feature = "__loom")))]
     #[inline]
     pub(crate) fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
         access(self.0.get())
     }
-    #[cfg(loom)]
+    #[cfg(all(loom, feature = "__loom"))]
     pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
         self.0.with_mut(access)
     }
-    #[cfg(not(loom))]
+    #[cfg(not(all(loom, feature = "__loom")))]
     #[inline]
     pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
         access(self.0.get())
@@ -219,7 +220,7 @@ impl Fact {
 }
 
 /// Whether loom runs this build. A model knows only the fences of the abstract machine.
-pub(crate) const IS_MODEL: bool = cfg!(loom);
+pub(crate) const IS_MODEL: bool = cfg!(all(loom, feature = "__loom"));
 
 /// Tells the processor that this is a wait loop (9 ns on the machines measured).
 #[inline]

@@ -5,12 +5,13 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use ringmill::stage::{flat_map, map};
-use ringmill::{Dispatcher, Idle, Instances, Pipeline, Receiver, allowed_cores};
+use ringmill::{Dispatcher, FailFast, Idle, Instances, Pipeline, Receiver, allowed_cores};
 
 struct Counting;
 
@@ -105,23 +106,41 @@ fn pipelines(capacity: usize, idle: &Idle) -> Vec<(&'static str, Ends)> {
     ]
 }
 
+/// How jobs are dispatched.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Singly,
+    All,
+    Batches,
+}
+
+const BATCH: usize = 64;
+
 /// How many allocations there are while another `jobs` jobs come out of the pipeline.
-fn cost(
-    dispatcher: &mut Dispatcher<u64, Infallible>,
+fn cost<D: Send>(
+    dispatcher: &mut Dispatcher<u64, Infallible, FailFast, D>,
     receiver: &mut Receiver<u64, Infallible>,
     jobs: u64,
-    is_batched: bool,
+    way: Way,
 ) -> u64 {
     let (go, wait) = (AtomicU64::new(0), AtomicU64::new(0));
     let mut cost = 0;
     thread::scope(|scope| {
         scope.spawn(|| {
+            let mut batch = VecDeque::with_capacity(BATCH);
             wait.store(1, SeqCst);
             common::until(|| go.load(SeqCst) == 1);
-            if is_batched {
-                dispatcher.dispatch_all(0..jobs).unwrap();
-            } else {
-                (0..jobs).for_each(|nth| dispatcher.dispatch(nth).unwrap());
+            match way {
+                Way::Singly => (0..jobs).for_each(|nth| dispatcher.dispatch(nth).unwrap()),
+                Way::All => {
+                    dispatcher.dispatch_all(0..jobs).unwrap();
+                }
+                Way::Batches => {
+                    for first in (0..jobs).step_by(BATCH) {
+                        batch.extend(first..jobs.min(first + BATCH as u64));
+                        dispatcher.dispatch_batch(&mut batch).unwrap();
+                    }
+                }
             }
             wait.store(2, SeqCst);
         });
@@ -137,13 +156,38 @@ fn cost(
     cost
 }
 
-fn check(capacity: usize, idle: &Idle, jobs: u64, is_batched: bool) {
+fn check(capacity: usize, idle: &Idle, jobs: u64, way: Way) {
     for (name, (mut dispatcher, mut receiver, pipeline)) in pipelines(capacity, idle) {
         // Threads, ends and whatever is made on first use.
-        cost(&mut dispatcher, &mut receiver, jobs / 20 + 100, is_batched);
-        let few = cost(&mut dispatcher, &mut receiver, jobs, is_batched);
-        let many = cost(&mut dispatcher, &mut receiver, 10 * jobs, is_batched);
-        assert_eq!((few, many), (0, 0), "{name}, {capacity}, {idle:?}");
+        cost(&mut dispatcher, &mut receiver, jobs / 20 + 100, way);
+        let few = cost(&mut dispatcher, &mut receiver, jobs, way);
+        let many = cost(&mut dispatcher, &mut receiver, 10 * jobs, way);
+        assert_eq!((few, many), (0, 0), "{name}, {capacity}, {idle:?}, {way:?}");
+        drop(dispatcher);
+        receiver.for_each(drop);
+        pipeline.join().unwrap();
+    }
+}
+
+/// What a clone needs it has when it is made: its first job costs no more than the others.
+fn check_clones(capacity: usize) {
+    for is_keyed in [false, true] {
+        let same = |_: &ringmill::Context| map(|x: u64| x);
+        let builder = Pipeline::<Infallible>::builder::<u64>()
+            .capacity(capacity)
+            .many_dispatchers();
+        let (mut dispatcher, mut receiver, pipeline) = if is_keyed {
+            let keyed = Instances::new(2).keyed(|x: &u64| *x);
+            builder.stage("a", keyed, same).start().unwrap()
+        } else {
+            builder.stage("a", Instances::new(1), same).start().unwrap()
+        };
+        cost(&mut dispatcher, &mut receiver, 300, Way::Singly);
+        for way in [Way::Singly, Way::All, Way::Batches] {
+            let mut clone = dispatcher.clone();
+            let cost = cost(&mut clone, &mut receiver, common::jobs(300), way);
+            assert_eq!(cost, 0, "keyed: {is_keyed}, {capacity}, {way:?}");
+        }
         drop(dispatcher);
         receiver.for_each(drop);
         pipeline.join().unwrap();
@@ -152,10 +196,14 @@ fn check(capacity: usize, idle: &Idle, jobs: u64, is_batched: bool) {
 
 #[test]
 fn a_job_costs_no_allocation() {
-    check(1024, &Idle::backoff(), common::jobs(100_000), true);
+    check(1024, &Idle::backoff(), common::jobs(100_000), Way::Batches);
+    check(1024, &Idle::backoff(), common::jobs(5_000), Way::All);
     // Small rings hand over one by one and wake somebody for nearly each job: fewer of them.
     for capacity in [1, 2, 3, 16] {
-        check(capacity, &Idle::parking(), common::jobs(200), false);
-        check(capacity, &Idle::backoff(), common::jobs(300), true);
+        check(capacity, &Idle::parking(), common::jobs(200), Way::Singly);
+        check(capacity, &Idle::backoff(), common::jobs(300), Way::Batches);
+    }
+    for capacity in [3, 1024] {
+        check_clones(capacity);
     }
 }

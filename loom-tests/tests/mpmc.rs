@@ -345,6 +345,54 @@ fn hand() {
     });
 }
 
+/// What one has claimed and not begun goes to it or to another, once and whole; also when it claims again meanwhile. Who
+/// sees that nothing is left sees what the other did before it took the last.
+#[test]
+fn claim() {
+    let witnesses = ["took 0", "took 1"];
+    ring_model("mpmc::claim", 1000, &witnesses, |scene| {
+        let (purse, plot) = (Purse::default(), Plot::new());
+        let (tx, mut hands) = Hand::<Item>::shared(4, scene.start, 2).unwrap();
+        let (mut other, mut owner) = (hands.pop().unwrap(), hands.pop().unwrap());
+        let before = plot.clone();
+        let thief = scene.spawn(move |_| {
+            before.set(1);
+            let mut taken = Vec::new();
+            for _ in 0..2 {
+                other.take_over();
+                taken.extend(other.take().map(|(_, item)| item.number));
+            }
+            taken
+        });
+        scene.enter();
+        let (mut pushed, mut mine) = (0, Vec::new());
+        for count in [2, 2] {
+            for _ in 0..count {
+                pushed += 1;
+                assert!(tx.try_push(purse.item(pushed)).is_ok(), "the ring has room");
+            }
+            owner.fill(count);
+            while let Some((_, item)) = owner.take() {
+                mine.push(item.number);
+                owner.fill(1);
+            }
+        }
+        tx.close();
+        assert!(owner.consumer().is_ended());
+        if mine.len() < pushed {
+            assert_eq!(plot.get(), 1);
+        }
+        let theirs = thief.join().unwrap();
+        scene.saw(format!("took {}", theirs.len()));
+        assert!(mine.is_sorted() && theirs.is_sorted());
+        let mut all = [mine, theirs].concat();
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3, 4]);
+        drop((owner, tx));
+        purse.check();
+    });
+}
+
 /// A push is accepted and popped, or refused: none is left behind by a close on another thread. Who is
 /// refused, or sees the end, sees what led to it.
 #[test]

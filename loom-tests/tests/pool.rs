@@ -4,8 +4,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use loom::sync::Arc as LoomArc;
 use loom::sync::atomic::AtomicUsize;
+use loom::sync::{Arc as LoomArc, Condvar, Mutex};
+use loom::thread;
 use ringmill::model::{Board, Work};
 use ringmill_loom_tests::{Plot, model};
 
@@ -85,4 +86,91 @@ fn two_posters() {
         helper.join().unwrap();
         scene.saw("done");
     });
+}
+
+/// A helper's task spawns another and waits for it, so that only the caller can run that: the caller takes it, or sleeps
+/// and is woken.
+#[test]
+fn scope_caller_is_woken_by_a_spawn() {
+    model(
+        "pool::scope_caller_is_woken_by_a_spawn",
+        500,
+        &["one thread", "two threads"],
+        |scene| {
+            let board = Board::new(1);
+            let helper = board.clone();
+            let helper = scene.spawn(move |_| helper.help());
+            scene.enter();
+            let caller = thread::current().id();
+            let (has_run, run) = (Mutex::new(false), Condvar::new());
+            let inner = Plot::new();
+            board.scope(|scope| {
+                let (scene, inner, has_run, run) = (&scene, &inner, &has_run, &run);
+                scope.spawn(move || {
+                    scope.spawn(move || {
+                        inner.add(1);
+                        *has_run.lock().unwrap() = true;
+                        run.notify_one();
+                    });
+                    if thread::current().id() == caller {
+                        scene.saw("one thread");
+                    } else {
+                        let mut is_over = has_run.lock().unwrap();
+                        while !*is_over {
+                            is_over = run.wait(is_over).unwrap();
+                        }
+                        assert_eq!(inner.get(), 1, "what the caller did");
+                        scene.saw("two threads");
+                    }
+                });
+            });
+            assert_eq!(inner.get(), 1, "a task of a scope that is over");
+            helper.join().unwrap();
+        },
+    );
+}
+
+/// A scope is over when all tasks have run, also those that a helper's task spawned last, and what they did is to be seen.
+#[test]
+fn scope_ends_after_what_tasks_spawn() {
+    model(
+        "pool::scope_ends_after_what_tasks_spawn",
+        500,
+        &[
+            "caller, caller",
+            "caller, helper",
+            "helper, caller",
+            "helper, helper",
+        ],
+        |scene| {
+            let board = Board::new(1);
+            let helper = board.clone();
+            let helper = scene.spawn(move |_| helper.help());
+            scene.enter();
+            let caller = thread::current().id();
+            let name = move || {
+                if thread::current().id() == caller {
+                    "caller"
+                } else {
+                    "helper"
+                }
+            };
+            let plots = [Plot::new(), Plot::new()];
+            board.scope(|scope| {
+                let (scene, [outer, inner]) = (&scene, &plots);
+                scope.spawn(move || {
+                    outer.add(1);
+                    let first = name();
+                    scope.spawn(move || {
+                        assert_eq!(outer.get(), 1, "what the spawning task did");
+                        inner.add(1);
+                        scene.saw(format!("{first}, {}", name()));
+                    });
+                });
+            });
+            assert!(plots.iter().all(|plot| plot.get() == 1));
+            assert!(!board.help(), "nothing is open");
+            helper.join().unwrap();
+        },
+    );
 }

@@ -138,8 +138,9 @@ impl Flags {
     /// A core for each instance of a bound stage: the cores in turn, the first one again after
     /// the last.
     pub(crate) fn bound_cores(&self) -> Vec<usize> {
-        let cores = self.named_cores().unwrap_or(ringmill::allowed_cores());
-        cores.iter().copied().cycle().take(self.workers()).collect()
+        let cores = self.named_cores().map(<[usize]>::to_vec);
+        let cores = cores.unwrap_or_else(ringmill::allowed_cores);
+        cores.into_iter().cycle().take(self.workers()).collect()
     }
 
     /// The idle strategy.

@@ -5,11 +5,10 @@
 //! closes the ring once it has seen that the executor is not open and, after that, nobody inside: a later push sees
 //! the former, an earlier one is in the ring. The fences are the two of `event`: the dispatcher's is light.
 
-use std::collections::VecDeque;
 use std::iter;
 use std::sync::Arc as StdArc;
 
-use crate::error::{Closed, PushError};
+use crate::error::PushError;
 use crate::lifecycle::Core;
 use crate::ring::spsc;
 
@@ -34,14 +33,13 @@ impl<T> Mouth<T> {
         pushed.map_err(|full| PushError::Full(full.0))
     }
 
-    /// Pushes from the front of `items` until one does not fit; returns how many. None of the user's code runs
-    /// meanwhile: the end would have to wait for it.
-    pub(super) fn push_batch(&mut self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
+    /// Pushes what `next` gives until that does not fit, or is all; returns how many. `next` runs none of the user's
+    /// code: the end would have to wait for it.
+    pub(super) fn push_each(&mut self, next: impl FnMut() -> Option<T>) -> usize {
         let Some(_inside) = self.core.enter() else {
-            return Err(Closed(()));
+            return 0;
         };
-        let each = iter::from_fn(|| items.pop_front());
-        Ok(self.producer.push_batch(each))
+        self.producer.push_batch(iter::from_fn(next))
     }
 
     pub(super) fn has_room(&self) -> bool {

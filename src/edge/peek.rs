@@ -117,23 +117,25 @@ impl<T: Send> InputPeek for MpmcInput<T> {
                 // Pairs with: `Taker::go_on` (Release). Model: loom-tests/tests/window.rs::gated_look.
                 distance(window.head.load(Acquire), next) >= window.capacity()
             });
-            if !gated && self.has_waiting() {
+            if !gated && self.consumer.has_published() {
                 return true;
             }
             // An old head looks gated: only one that still holds means it.
             let now = cursors.head.load(Relaxed);
             if now == next {
-                return false;
+                // What somebody has claimed lies inside the window.
+                return self.consumer.has_unbegun();
             }
             next = now;
         }
     }
     fn has_waiting(&self) -> bool {
-        self.consumer.has_published()
+        self.consumer.has_published() || self.consumer.has_unbegun()
     }
     fn is_at_end(&self) -> bool {
         if let Some(core) = &self.mouth
             && core.phase() != Phase::Open
+            && !core.has_inside()
             && !self.consumer.is_closed()
         {
             return true;
@@ -268,9 +270,7 @@ impl<'env, T: Send + 'env> Tx<'env, T> {
             To::Window { placer, .. } => StdArc::new(WindowOutput(placer.peek())),
             To::All(all) => StdArc::new(all.peek()),
             To::Nowhere => StdArc::new(NowhereOutput),
-            To::Lanes { lanes, .. } => {
-                StdArc::new(LanesOutput(lanes.iter().map(Tx::peek).collect()))
-            }
+            To::Lanes(to) => StdArc::new(LanesOutput(to.lanes.iter().map(Tx::peek).collect())),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Rx<T> {
     sharers: usize,
     /// Whether it is the only end near its ring: the others take from that if they find nothing else.
     is_own: bool,
+    /// Whether it claims a job when that begins, and not before: what nobody has begun can be evicted.
+    claims_singly: bool,
     /// Tickets may be taken only this far ahead of the consumer of the stage's window.
     pub(super) gate: Option<Arc<Cursors>>,
     /// Set where the jobs come from dispatchers: who sees that the executor is closed closes the ring.
@@ -52,6 +54,7 @@ impl<T> Rx<T> {
             instances,
             sharers: instances,
             is_own: false,
+            claims_singly: false,
             gate: None,
             mouth: None,
             first: None,
@@ -63,9 +66,12 @@ impl<T> Rx<T> {
         Self::new(From::Spsc(consumer), 1)
     }
 
-    /// An input that `instances` share.
-    pub(crate) fn mpmc(consumer: mpmc::Consumer<T>, instances: usize) -> Self {
-        Self::new(From::Mpmc(mpmc::Hand::new(consumer)), instances)
+    /// An end of an input that `instances` share. Dispatchers that `evict` take from it, too.
+    pub(crate) fn mpmc(consumer: mpmc::Consumer<T>, instances: usize, evict: bool) -> Self {
+        Self {
+            claims_singly: evict,
+            ..Self::new(From::Mpmc(mpmc::Hand::shared(consumer)), instances)
+        }
     }
 
     pub(crate) fn window(taker: window::Taker<T>) -> Self {
@@ -83,7 +89,7 @@ impl<T> Rx<T> {
         let near = near(nth, instances, rings.len());
         let ends = rings.iter().enumerate().map(|(lane, ring)| Self {
             is_own: near.contains(&lane) && rings.len() >= instances,
-            ..Self::mpmc(ring.clone(), instances)
+            ..Self::mpmc(ring.clone(), instances, false)
         });
         let (lanes, at, turns) = (ends.collect(), near.start, 0);
         let turns = Turns::Near { lanes: near, turns };
@@ -122,9 +128,10 @@ impl<T> Rx<T> {
         self.unreceived = Some(StdArc::clone(tally));
     }
 
-    pub(crate) fn set_instances(&mut self, instances: usize) {
-        self.instances = instances;
-        self.sharers = instances;
+    /// Says that receivers take from it: what one of them claims it hands out in the same call.
+    pub(crate) fn set_receivers(&mut self) {
+        self.instances = 1;
+        self.sharers = 1;
     }
 
     /// Says how many of the instances live.
@@ -139,10 +146,10 @@ impl<T> Rx<T> {
         }
     }
 
-    /// Another end of the same shared ring; whom to call is to be said anew.
+    /// Another receiver's end of the same ring; whom to call is to be said anew.
     pub(crate) fn another(&self) -> Option<Self> {
         match &self.from {
-            From::Mpmc(hand) => Some(Self::mpmc(hand.consumer().clone(), self.instances)),
+            From::Mpmc(hand) => Some(Self::mpmc(hand.consumer().clone(), 1, false)),
             From::Spsc(_) | From::Window(_) | From::Lanes { .. } => None,
         }
     }
@@ -180,9 +187,8 @@ impl<T> Rx<T> {
         self.instances
     }
 
-    /// How many jobs this end may take now, up to `limit`; where others take from the same ring, no more
-    /// than half its share, and it calls them for the rest. (Half: so that claims get smaller as the jobs get fewer, and
-    /// who is late finds some. Polychronopoulos and Kuck's guided self-scheduling, 1987.)
+    /// How many jobs this end may take now, up to `limit`. Where others take from the same ring it calls them for the
+    /// rest.
     #[expect(
         clippy::inline_always,
         reason = "once per poll, which may be of one job"
@@ -201,8 +207,11 @@ impl<T> Rx<T> {
             From::Spsc(consumer) => consumer.available(limit),
             From::Window(_) => limit,
             From::Lanes { lanes, at, turns } => {
-                if lanes[*at].in_hand() > 0 {
-                    return lanes[*at].in_hand();
+                if lanes[*at].has_begun() {
+                    let filled = lanes[*at].fill(limit);
+                    if filled > 0 {
+                        return filled;
+                    }
                 }
                 // What was taken from the lane is given back before another has its turn.
                 lanes[*at].release();
@@ -216,40 +225,51 @@ impl<T> Rx<T> {
                 }
                 0
             }
-            From::Mpmc(hand) if self.instances == 1 => hand.fill(|_| limit),
-            From::Mpmc(hand) => {
-                if hand.held() > 0 {
-                    return hand.held();
-                }
-                let published = hand.consumer().len();
-                let share = if self.is_own {
-                    limit
-                } else {
-                    limit.min(published.div_ceil(2 * self.sharers))
-                };
-                let gate = self.gate.as_deref();
-                let room = |head| {
-                    gate.map_or(usize::MAX, |window| {
-                        // ORDERING: Acquire. The slot of a ticket inside the window was given back.
-                        // Pairs with: `Taker::go_on` (Release).
-                        // Model: loom-tests/tests/window.rs::order.
-                        let ahead = distance(window.head.load(Acquire), head);
-                        window.capacity().saturating_sub(ahead)
-                    })
-                };
-                let held = hand.fill(|head| share.min(room(head)));
-                self.tell_siblings(held, published);
+            From::Mpmc(_) => {
+                let held = self.claim(limit);
+                self.tell_siblings(held);
                 held
             }
         }
     }
 
-    /// [`Rx::fill`] of all there is, for dropping: no share, and no window to keep.
+    /// Claims jobs of its shared ring if its hand is empty; returns how many the hand holds. Where others take from the
+    /// same ring, it claims no more than half its share. (Half: so that claims get smaller as the jobs get fewer, and
+    /// who is late finds some. Polychronopoulos and Kuck's guided self-scheduling, 1987.)
+    #[inline]
+    fn claim(&mut self, limit: usize) -> usize {
+        let From::Mpmc(hand) = &mut self.from else {
+            return 0;
+        };
+        if hand.fill_from_claim() > 0 {
+            return hand.held();
+        }
+        let share = if self.claims_singly {
+            1
+        } else if self.instances == 1 || self.is_own {
+            limit
+        } else {
+            limit.min(hand.consumer().len().div_ceil(2 * self.sharers))
+        };
+        let gate = self.gate.as_deref();
+        hand.fill(|head| {
+            let room = gate.map_or(usize::MAX, |window| {
+                // ORDERING: Acquire. The slot of a ticket inside the window was given back.
+                // Pairs with: `Taker::go_on` (Release).
+                // Model: loom-tests/tests/window.rs::order.
+                let ahead = distance(window.head.load(Acquire), head);
+                window.capacity().saturating_sub(ahead)
+            });
+            share.min(room)
+        })
+    }
+
+    /// [`Rx::fill`] of all there is, for dropping: no window to keep.
     pub(crate) fn fill_to_drop(&mut self) {
         match &mut self.from {
             From::Mpmc(hand) => {
                 let held = hand.fill(|_| usize::MAX);
-                self.tell_siblings(held, 0);
+                self.tell_siblings(held);
             }
             From::Lanes { .. } => {
                 self.fill(usize::MAX);
@@ -258,16 +278,18 @@ impl<T> Rx<T> {
         }
     }
 
-    /// Calls the other instances for what was left to them: jobs, or the end, which nobody else will tell
-    /// them of if the last job was taken here.
+    /// Calls the other instances for what was left to them: jobs, or the end.
     #[inline]
-    fn tell_siblings(&mut self, held: usize, published: usize) {
-        let From::Mpmc(hand) = &self.from else { return };
-        if held > 0 && self.instances > 1 {
-            if hand.consumer().has_published() {
-                self.siblings.published(|| published);
-            } else if hand.consumer().is_ended() {
-                self.siblings.ended();
+    fn tell_siblings(&mut self, held: usize) {
+        if let From::Mpmc(hand) = &self.from
+            && held > 0
+            && self.instances > 1
+        {
+            let consumer = hand.consumer();
+            if hand.has_claim() || consumer.has_published() {
+                self.siblings.published(|| consumer.len());
+            } else {
+                self.tell_end();
             }
         }
     }
@@ -279,6 +301,19 @@ impl<T> Rx<T> {
         if hand.consumer().has_published() {
             self.siblings.published(|| 1);
         } else if hand.consumer().is_ended() {
+            self.siblings.ended();
+        }
+    }
+
+    /// Calls the other instances if the job that this end is about to take is the last: nobody else will tell them.
+    #[inline]
+    fn tell_end(&self) {
+        if let From::Mpmc(hand) = &self.from
+            && self.instances > 1
+            && !hand.has_claim()
+            && !hand.consumer().has_published()
+            && hand.consumer().is_ended()
+        {
             self.siblings.ended();
         }
     }
@@ -303,8 +338,8 @@ impl<T> Rx<T> {
         }
     }
 
-    /// [`Rx::ticket`] in a poll that may take `left` more jobs: where a claim takes only one, claims another,
-    /// and behind an empty lane looks into the next, if nobody else does.
+    /// [`Rx::ticket`] in a poll that may take `left` more jobs: claims the next one where none is in hand, and behind an
+    /// empty lane looks into the next, if nobody else does.
     #[expect(clippy::inline_always, reason = "the hot loop, once per job")]
     #[inline(always)]
     pub(crate) fn next_ticket(&mut self, left: usize) -> Option<usize> {
@@ -316,29 +351,38 @@ impl<T> Rx<T> {
 
     #[inline(never)]
     fn next_ticket_otherwise(&mut self, left: usize) -> Option<usize> {
-        let ticket = self.ticket_otherwise();
-        if ticket.is_some() {
-            return ticket;
-        }
-        let filled = match &mut self.from {
-            From::Mpmc(hand) if hand.claims_singly() => self.fill(left),
-            From::Lanes { lanes, at, turns } => match turns.near() {
-                None => self.fill(left),
-                // What others are likely to take is not worth it in the middle of a poll.
-                Some(near) => {
-                    lanes[*at].release();
-                    let mut near = near.filter(|&lane| lanes[lane].fill(left) > 0);
-                    let found = near.next();
-                    *at = found.unwrap_or(*at);
-                    usize::from(found.is_some())
+        match &mut self.from {
+            From::Spsc(_) | From::Window(_) => self.ticket_otherwise(),
+            From::Mpmc(hand) => {
+                let ticket = hand.ticket();
+                if ticket.is_some() {
+                    return ticket;
                 }
-            },
-            From::Spsc(_) | From::Mpmc(_) | From::Window(_) => 0,
-        };
-        if filled > 0 {
-            self.ticket_otherwise()
-        } else {
-            None
+                // What has claimed several and has come to their end leaves others their turn.
+                let held = if self.claims_singly || hand.claims_singly() {
+                    self.claim(left)
+                } else {
+                    hand.fill_from_claim()
+                };
+                if held > 0 {
+                    self.tell_end();
+                }
+                self.ticket_otherwise()
+            }
+            From::Lanes { lanes, at, turns } => {
+                let ticket = lanes[*at].next_ticket(left);
+                if ticket.is_some() {
+                    return ticket;
+                }
+                let Some(mut near) = turns.near() else {
+                    self.fill(left);
+                    return self.ticket_otherwise();
+                };
+                // What others are likely to take is not worth it in the middle of a poll.
+                lanes[*at].release();
+                *at = near.find(|&lane| lanes[lane].fill(left) > 0)?;
+                lanes[*at].ticket()
+            }
         }
     }
 
@@ -424,13 +468,23 @@ impl<T> Rx<T> {
         }
     }
 
-    /// Jobs claimed and not yet started.
+    /// Jobs that it is about to start, and nobody else can.
     pub(crate) fn in_hand(&self) -> usize {
         match &self.from {
             From::Mpmc(hand) => hand.held(),
             From::Lanes { lanes, at, .. } => lanes[*at].in_hand(),
             From::Spsc(_) | From::Window(_) => 0,
         }
+    }
+
+    /// Whether there is something that it has claimed.
+    fn has_begun(&self) -> bool {
+        matches!(&self.from, From::Mpmc(hand) if hand.held() > 0 || hand.has_claim())
+    }
+
+    /// Its instance takes no more, for now: calls the others for what it has claimed and not begun.
+    pub(crate) fn pass_on(&mut self) {
+        self.tell_siblings(1);
     }
 
     /// Closes the mouth's ring once the executor is closed: the mark after which no dispatch gets in. One that is
@@ -446,9 +500,10 @@ impl<T> Rx<T> {
     fn close_mouth_once(&mut self) {
         let Some(core) = &self.mouth else { return };
         match &mut self.from {
-            From::Mpmc(hand) => drop(hand.consumer().close()),
+            // Nobody is inside here but a feeder that stays.
+            From::Mpmc(hand) if !core.has_inside() => drop(hand.consumer().close()),
             From::Spsc(consumer) if core.is_left() => consumer.close(),
-            From::Spsc(_) | From::Window(_) | From::Lanes { .. } => return,
+            From::Spsc(_) | From::Mpmc(_) | From::Window(_) | From::Lanes { .. } => return,
         }
         self.mouth = None;
     }

@@ -5,12 +5,12 @@
     reason = "placing in a window asks for the ticket's holder, who is known here"
 )]
 
-use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc as StdArc;
 
 use super::all::All;
 use super::{Call, Crew, Mouth};
-use crate::error::{Closed, PushError};
+use crate::error::PushError;
 use crate::ring::cursor::Cursors;
 use crate::ring::{mpmc, spsc, window};
 use crate::sync::Arc;
@@ -52,16 +52,51 @@ pub(crate) enum To<'env, T> {
         pending: Option<T>,
     },
     /// One ring for each instance of a keyed stage.
-    Lanes {
-        lanes: Vec<Tx<'env, T>>,
-        route: Route<'env, T>,
-    },
+    Lanes(Lanes<'env, T>),
     /// One end for each branch of a fork.
     All(Box<All<'env, T>>),
     Nowhere,
 }
 
+/// The rings of a keyed stage's instances.
+pub(crate) struct Lanes<'env, T> {
+    pub(super) lanes: Vec<Tx<'env, T>>,
+    route: Route<'env, T>,
+    /// Which of them have got something since the last publication: that costs nothing for the others.
+    dirty: Vec<usize>,
+}
+
+impl<'env, T> Lanes<'env, T> {
+    fn new(lanes: Vec<Tx<'env, T>>, route: Route<'env, T>) -> Self {
+        let dirty = Vec::with_capacity(lanes.len());
+        Self {
+            lanes,
+            route,
+            dirty,
+        }
+    }
+
+    /// Sends an item into this lane.
+    fn try_send(&mut self, lane: usize, item: T) -> Result<(), T> {
+        if !self.lanes[lane].dirty {
+            self.dirty.push(lane);
+        }
+        self.lanes[lane].try_send(item)
+    }
+
+    fn publish(&mut self) {
+        while let Some(lane) = self.dirty.pop() {
+            self.lanes[lane].publish();
+        }
+    }
+}
+
 impl<'env, T> Tx<'env, T> {
+    /// An end for one ring each of a keyed stage's instances.
+    pub(crate) fn to_lanes(lanes: Vec<Self>, route: Route<'env, T>) -> Self {
+        Self::new(To::Lanes(Lanes::new(lanes, route)))
+    }
+
     pub(crate) fn new(to: To<'env, T>) -> Self {
         Self {
             to,
@@ -114,8 +149,8 @@ impl<'env, T> Tx<'env, T> {
     pub(super) fn attach_each(&mut self, call: &mut dyn FnMut(usize, usize) -> Call) {
         let (edge, ring) = self.place;
         match &mut self.to {
-            To::Lanes { lanes, .. } => {
-                for (nth, lane) in lanes.iter_mut().enumerate() {
+            To::Lanes(to) => {
+                for (nth, lane) in to.lanes.iter_mut().enumerate() {
                     lane.call = call(edge, nth);
                 }
             }
@@ -141,9 +176,9 @@ impl<'env, T> Tx<'env, T> {
             To::Spsc(producer) => producer.write(item),
             To::Mpmc(producer) => producer.try_push(item).map_err(PushError::into_inner),
             To::Sole(producer) => producer.try_push(item),
-            To::Lanes { lanes, route } => {
-                self.full_lane = route(&item);
-                lanes[self.full_lane].try_send(item)
+            To::Lanes(to) => {
+                self.full_lane = (to.route)(&item);
+                to.try_send(self.full_lane, item)
             }
             To::Window {
                 placer,
@@ -204,7 +239,7 @@ impl<'env, T> Tx<'env, T> {
             To::Mouth(mouth) => mouth.has_room(),
             To::All(all) => all.has_room(),
             // The ticket is taken only with room; a lane is known only with the result.
-            To::Window { .. } | To::Lanes { .. } | To::Nowhere => true,
+            To::Window { .. } | To::Lanes(_) | To::Nowhere => true,
         }
     }
 
@@ -282,7 +317,7 @@ impl<'env, T> Tx<'env, T> {
                 self.call.published(|| cursors.len());
             }
             To::Window { placer, .. } => self.call.published(|| placer.peek().backlog()),
-            To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::publish),
+            To::Lanes(to) => to.publish(),
             To::All(all) => all.publish(),
             // What is dispatched is visible; and [`Tx::publish`] itself sees to the simplest ring.
             To::Spsc(_) | To::Mouth(_) | To::Nowhere => {}
@@ -307,7 +342,7 @@ impl<'env, T> Tx<'env, T> {
             To::Mpmc(producer) => drop(producer.close()),
             To::Sole(producer) => producer.close(),
             To::Window { placer, .. } => placer.close(),
-            To::Lanes { lanes, .. } => lanes.iter_mut().for_each(Tx::close),
+            To::Lanes(to) => to.lanes.iter_mut().for_each(Tx::close),
             // Those are closed one by one, each when its own last producer leaves.
             // And a mouth by who takes from it.
             To::All(_) | To::Mouth(_) | To::Nowhere => {}
@@ -330,10 +365,9 @@ impl<'env, T> Tx<'env, T> {
                 self.call.published(|| producer.len());
                 Ok(())
             }
-            To::Lanes { lanes, route } => {
-                let lane = route(&item);
-                self.full_lane = lane;
-                lanes[lane].dispatch(item)
+            To::Lanes(to) => {
+                self.full_lane = (to.route)(&item);
+                to.lanes[self.full_lane].dispatch(item)
             }
             // A mouth is one of the above.
             To::Spsc(_) | To::Sole(_) | To::Window { .. } | To::All(_) | To::Nowhere => {
@@ -342,50 +376,44 @@ impl<'env, T> Tx<'env, T> {
         }
     }
 
-    /// Dispatches from the front of `items` until one does not fit; returns how many went in.
-    pub(crate) fn dispatch_batch(&mut self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
-        if let To::Mouth(mouth) = &mut self.to {
-            let count = mouth.push_batch(items)?;
-            if count > 0 {
-                let cursors = mouth.producer.cursors();
-                self.call.published(|| cursors.len());
-            }
-            return Ok(count);
-        }
-        if let To::Mpmc(producer) = &mut self.to {
-            let count = producer.push_batch(items)?;
-            if count > 0 {
-                self.call.published(|| producer.len());
-            }
-            return Ok(count);
-        }
-        let mut count = 0;
-        while let Some(item) = items.pop_front() {
-            match self.dispatch(item) {
-                Ok(()) => count += 1,
-                Err(refused) => {
-                    let closed = matches!(refused, PushError::Closed(_));
-                    items.push_front(refused.into_inner());
-                    return if closed && count == 0 {
-                        Err(Closed(()))
-                    } else {
-                        Ok(count)
-                    };
+    /// Dispatches, with one claim, as many of the `limit` items that `next` gives as fit; returns how many. None where
+    /// each item finds a ring of its own. `next` runs none of the user's code.
+    pub(crate) fn dispatch_batch(
+        &mut self,
+        limit: usize,
+        next: impl FnMut() -> Option<T>,
+    ) -> usize {
+        match &mut self.to {
+            To::Mouth(mouth) => {
+                let count = mouth.push_each(next);
+                if count > 0 {
+                    let cursors = mouth.producer.cursors();
+                    self.call.published(|| cursors.len());
                 }
+                count
             }
+            To::Mpmc(producer) => {
+                let count = producer.push_each(limit, next).unwrap_or(0);
+                if count > 0 {
+                    self.call.published(|| producer.len());
+                }
+                count
+            }
+            _ => 0,
         }
-        Ok(count)
     }
 
-    /// How many items might be sent now, up to `limit`; through lanes one at a time.
-    pub(crate) fn room(&self, limit: usize) -> usize {
-        match &self.to {
-            To::Mpmc(producer) => limit.min(producer.capacity() - producer.len()),
-            To::Mouth(mouth) => {
-                let producer = &mouth.producer;
-                limit.min(producer.capacity() - producer.len())
+    /// Sends from now on as a duty does, for a feeder that has said that it [stays](crate::lifecycle::Core::stay): nobody
+    /// decides a close against its pushes.
+    pub(crate) fn stay(&mut self) {
+        match &mut self.to {
+            To::Mouth(_) => {
+                if let To::Mouth(mouth) = mem::replace(&mut self.to, To::Nowhere) {
+                    self.to = To::Spsc(mouth.producer);
+                }
             }
-            _ => 1,
+            To::Lanes(to) => to.lanes.iter_mut().for_each(Tx::stay),
+            _ => {}
         }
     }
 
@@ -400,7 +428,7 @@ impl<'env, T> Tx<'env, T> {
                 }
                 Some(item)
             }
-            To::Lanes { lanes, .. } => lanes[self.full_lane].evict(),
+            To::Lanes(to) => to.lanes[self.full_lane].evict(),
             // A mouth is one of the above.
             _ => None,
         }
@@ -411,7 +439,7 @@ impl<'env, T> Tx<'env, T> {
         match &self.to {
             To::Mpmc(producer) => producer.has_room(),
             To::Mouth(mouth) => mouth.has_room(),
-            To::Lanes { lanes, .. } => lanes[self.full_lane].may_dispatch(),
+            To::Lanes(to) => to.lanes[self.full_lane].may_dispatch(),
             To::Spsc(_) | To::Sole(_) | To::Window { .. } | To::All(_) | To::Nowhere => false,
         }
     }
@@ -422,10 +450,7 @@ impl<T> Clone for Tx<'_, T> {
     fn clone(&self) -> Self {
         let to = match &self.to {
             To::Mpmc(producer) => To::Mpmc(producer.clone()),
-            To::Lanes { lanes, route } => To::Lanes {
-                lanes: lanes.clone(),
-                route: StdArc::clone(route),
-            },
+            To::Lanes(to) => To::Lanes(Lanes::new(to.lanes.clone(), StdArc::clone(&to.route))),
             To::Window { placer, .. } => To::Window {
                 placer: placer.clone(),
                 ticket: 0,
@@ -438,5 +463,44 @@ impl<T> Clone for Tx<'_, T> {
             place: self.place,
             ..Self::new(to)
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishing_concerns_only_the_lanes_that_got_something() {
+        let rings = (0..1000).map(|_| spsc::ring(2).expect("a small ring"));
+        let (lanes, mut rxs): (Vec<_>, Vec<_>) =
+            rings.map(|(tx, rx)| (Tx::new(To::Spsc(tx)), rx)).unzip();
+        let mut tx = Tx::to_lanes(lanes, StdArc::new(|&item: &usize| item % 1000));
+        for item in [7, 3, 1007] {
+            assert_eq!(tx.try_send(item), Ok(()));
+        }
+        let To::Lanes(to) = &tx.to else {
+            unreachable!("it was made so");
+        };
+        assert_eq!(to.dirty, [7, 3], "each once");
+        assert!(rxs.iter_mut().all(|rx| rx.try_pop().is_none()));
+        tx.publish();
+        let To::Lanes(to) = &tx.to else {
+            unreachable!("it was made so");
+        };
+        assert!(to.dirty.is_empty());
+        let seen = [7, 3, 7].map(|lane| rxs[lane].try_pop());
+        assert_eq!(seen, [Some(7), Some(3), Some(1007)]);
+        // What was published counts as clean, and is found again.
+        assert_eq!(tx.try_send(3), Ok(()));
+        tx.publish();
+        assert_eq!(rxs[3].try_pop(), Some(3));
+        // A lane that is full is told of no less.
+        assert_eq!(
+            [5, 5, 5].map(|item| tx.try_send(item)),
+            [Ok(()), Ok(()), Err(5)]
+        );
+        tx.publish();
+        assert_eq!(rxs[5].try_pop(), Some(5));
     }
 }

@@ -11,11 +11,11 @@ use crate::overflow::Overflow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PinError {
-    /// The core is not among those that this process may run on.
+    /// The system has no such core for this process.
     NotAllowed {
         /// The core asked for.
         core: usize,
-        /// Those that are allowed.
+        /// The cores that were allowed when it was asked for.
         allowed: Vec<usize>,
     },
     /// The system refused.
@@ -23,16 +23,30 @@ pub enum PinError {
         /// The core asked for.
         core: usize,
     },
+    /// The system refused to let a thread run on all allowed cores.
+    NotWidened {
+        /// The cores asked for.
+        cores: Vec<usize>,
+    },
 }
 
 impl fmt::Display for PinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAllowed { core, allowed } => {
-                write!(f, "core {core} is not among the allowed cores {allowed:?}")
+                write!(
+                    f,
+                    "the system has no core {core} for this process; the allowed cores are {allowed:?}"
+                )
             }
             Self::Refused { core } => {
                 write!(f, "the system refused to pin a thread to core {core}")
+            }
+            Self::NotWidened { cores } => {
+                write!(
+                    f,
+                    "the system refused to let a thread run on cores {cores:?}"
+                )
             }
         }
     }
@@ -53,6 +67,15 @@ pub enum BuildError {
     },
     /// `workers(0)`.
     ZeroWorkers,
+    /// More workers of a pool, or more instances of a stage, than there can be.
+    TooMany {
+        /// What there is too much of.
+        what: String,
+        /// How many were asked for.
+        count: usize,
+        /// The most that there can be.
+        most: usize,
+    },
     /// A stage of 0 instances, or bound to no cores.
     ZeroInstances {
         /// The stage.
@@ -154,6 +177,9 @@ impl fmt::Display for BuildError {
             } => write!(f, "stage {stage:?}: {error}"),
             Self::Ring { stage: None, error } => write!(f, "the results' ring: {error}"),
             Self::ZeroWorkers => f.write_str("0 workers; there must be at least 1"),
+            Self::TooMany { what, count, most } => {
+                write!(f, "{count} {what}; there can be at most {most}")
+            }
             Self::ZeroInstances { stage } => {
                 write!(f, "stage {stage:?} has 0 instances; it needs at least 1")
             }

@@ -73,15 +73,13 @@ impl<J> fmt::Display for DispatchError<J> {
 
 impl<J> Error for DispatchError<J> {}
 
-/// A `dispatch_all` that was cut short.
+/// A `dispatch_all` that was cut short. Every job that it took from its iterator was accepted, or is in here.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DispatchAllError<J> {
     /// How many jobs were accepted.
     pub accepted: usize,
     /// Why the next one was not, and that job.
     pub refused: DispatchError<J>,
-    /// The jobs that had been taken from the iterator after it.
-    pub rest: Vec<J>,
 }
 
 impl<J> fmt::Debug for DispatchAllError<J> {
@@ -89,7 +87,6 @@ impl<J> fmt::Debug for DispatchAllError<J> {
         f.debug_struct("DispatchAllError")
             .field("accepted", &self.accepted)
             .field("refused", &self.refused)
-            .field("rest", &self.rest.len())
             .finish()
     }
 }

@@ -26,7 +26,12 @@ pub enum JobError<E> {
         /// The panic's message, if it was a string.
         message: String,
     },
-    /// The job's deadline passed before any stage began with it.
+    /// The job's deadline passed before any stage began with it. The job itself was dropped there, as it was.
+    ///
+    /// The outcome does not carry the job: it travels through the rings of all later stages, which have places for their
+    /// own jobs and for this error, and none for a job of the first stage. To get a job back, let it own a guard that sends
+    /// it, or its number, from `Drop` unless a stage has disarmed it. Where every stage gives one result for each job and
+    /// keeps their order, the nth outcome is that of the nth job.
     Expired {
         /// The stage that was to begin with it.
         stage: Arc<str>,

@@ -8,11 +8,20 @@ use super::flags::Neighbour;
 use crate::event::{Event, Woken, light_fence};
 use crate::sync::{AtomicU64, AtomicUsize, IS_MODEL, Relaxed};
 
-/// How soon the watcher looks first, how often while others work, and when it falls asleep for good because
-/// nobody has for as long.
-const WATCH: Duration = Duration::from_millis(2);
-const WATCH_BUSY: Duration = Duration::from_millis(16);
-const WATCH_IDLE: Duration = Duration::from_millis(256);
+/// The watcher's first nap: about what a wake costs it (27–57 µs).
+const NAP_FIRST: Duration = Duration::from_micros(50);
+/// Its longest nap while others work: 500 looks a second cost less than 3 % of a core, mostly wakes.
+const NAP_BUSY: Duration = Duration::from_millis(2);
+/// Its longest nap while nobody works. After that it sleeps until it is called.
+const NAP_IDLE: Duration = Duration::from_millis(256);
+
+// What is known of the watcher.
+/// It looks often enough, or nobody sleeps.
+const AWAKE: usize = 0;
+/// Its nap is longer than [`NAP_BUSY`], or it sleeps until it is called.
+const DOZING: usize = 1;
+/// It was called to nap as at first.
+const ROUSED: usize = 2;
 
 const NOBODY: usize = usize::MAX;
 
@@ -23,6 +32,8 @@ pub(crate) struct Lot {
     waking: AtomicUsize,
     /// The one sleeper that looks after long polls, unless it has not seen any for long.
     watcher: AtomicUsize,
+    /// How well it watches.
+    watch: CachePadded<AtomicUsize>,
     berths: Box<[CachePadded<Berth>]>,
     /// Where the supervisor sleeps. It is none of the sleepers that are counted: no ring concerns it.
     pub(crate) supervisor: Event,
@@ -73,6 +84,7 @@ impl Lot {
             }),
             waking: AtomicUsize::new(0),
             watcher: AtomicUsize::new(NOBODY),
+            watch: CachePadded::new(AtomicUsize::new(AWAKE)),
             berths: (0..workers).map(|_| berth()).collect(),
             supervisor: Event::new(),
             floating,
@@ -134,7 +146,8 @@ impl Lot {
 
     /// Sleeps until called, unless `ready` already holds. One sleeper at a time wakes by itself to look
     /// whether a poll is long, as long as there are any; `nap` is its memory, kept by the caller.
-    /// `is_home` says whether the worker has, or ever had, duties of its own. Returns whether somebody called.
+    /// `is_home` says whether the worker has, or ever had, duties of its own. Returns whether somebody called because of
+    /// work; a watcher that is roused only naps anew.
     pub(crate) fn sleep(
         &self,
         worker: usize,
@@ -159,7 +172,34 @@ impl Lot {
         if called || !is_up {
             nap.time = Duration::ZERO;
         }
-        called
+        let was_roused = self.watch.load(Relaxed) == ROUSED;
+        if was_roused {
+            self.watch.store(AWAKE, Relaxed);
+        }
+        called && !was_roused
+    }
+
+    /// A worker takes up work after it had none: if nobody would notice soon that it is held up by that, rouses the
+    /// watcher, or another sleeper that may help. Once, until the watcher dozes again.
+    #[inline]
+    pub(crate) fn take_up(&self) {
+        if self.watch.load(Relaxed) == DOZING {
+            self.rouse();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rouse(&self) {
+        if self.watch.swap(ROUSED, Relaxed) != DOZING {
+            return;
+        }
+        light_fence();
+        let watcher = self.watcher.load(Relaxed);
+        let is_woken = watcher != NOBODY && self.wake(watcher);
+        if !is_woken && !(0..self.floating).any(|worker| self.wake(worker)) {
+            self.watch.store(AWAKE, Relaxed); // Nobody sleeps that could watch.
+        }
     }
 
     /// Becomes the watcher if there is none and there is something to watch: until when it may sleep.
@@ -174,17 +214,28 @@ impl Lot {
             .fold(0, usize::wrapping_add);
         let is_busy = polls != std::mem::replace(&mut nap.polls, polls)
             || (0..self.berths.len()).any(|other| self.poll_of(other) % 2 == 1);
-        let most = if is_busy { WATCH_BUSY } else { WATCH_IDLE * 2 };
-        let time = (nap.time * 2).clamp(WATCH, most);
-        if worker >= self.floating
-            || time > WATCH_IDLE
-            || self
-                .watcher
-                .compare_exchange(NOBODY, worker, Relaxed, Relaxed)
-                .is_err()
-        {
+        if is_busy && nap.time > NAP_BUSY {
+            nap.time = Duration::ZERO;
+        }
+        let most = if is_busy { NAP_BUSY } else { NAP_IDLE * 2 };
+        let time = (nap.time * 2).clamp(NAP_FIRST, most);
+        if worker >= self.floating {
             return None;
         }
+        if time > NAP_IDLE {
+            if self.watcher.load(Relaxed) == NOBODY {
+                self.watch.store(DOZING, Relaxed);
+            }
+            return None;
+        }
+        let is_first = self
+            .watcher
+            .compare_exchange(NOBODY, worker, Relaxed, Relaxed);
+        if is_first.is_err() {
+            return None;
+        }
+        self.watch
+            .store(if time > NAP_BUSY { DOZING } else { AWAKE }, Relaxed);
         nap.time = time;
         Some(Instant::now() + time)
     }
@@ -247,5 +298,63 @@ impl Lot {
     /// Whether more workers are awake than there are cores.
     pub(crate) fn is_crowded(&self) -> bool {
         self.awake() > self.cores
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    fn wait_until(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            crate::sync::yield_thread();
+        }
+    }
+
+    /// A worker that takes up work rouses the watcher from its longest nap, once, and not as one that is called for work.
+    #[test]
+    fn the_watcher_is_roused_from_its_longest_nap() {
+        let lot = Arc::new(Lot::new(2, 2, 2));
+        for resigned in [false, true] {
+            let sleeper = Arc::clone(&lot);
+            let time = if resigned { NAP_IDLE } else { NAP_IDLE / 2 };
+            let watching = thread::spawn(move || {
+                let mut nap = Nap { time, polls: 0 };
+                let called = sleeper.sleep(1, true, &mut nap, || false);
+                (called, nap.time)
+            });
+            wait_until(|| lot.watch.load(Relaxed) == DOZING && lot.is_asleep(1));
+            assert_eq!(lot.is_watched(), !resigned);
+            lot.take_up();
+            assert_eq!(watching.join().unwrap(), (false, Duration::ZERO));
+            assert_eq!(lot.watch.load(Relaxed), AWAKE);
+            lot.take_up(); // There is nobody to be roused.
+            assert_eq!(lot.waking.load(Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn naps_double_while_nobody_works_and_stay_short_while_somebody_does() {
+        let lot = Lot::new(2, 2, 2);
+        let mut nap = Nap::default();
+        let mut naps = Vec::new();
+        while lot.watch(1, &mut nap).is_some() {
+            naps.push(nap.time);
+            lot.watcher.store(NOBODY, Relaxed);
+        }
+        assert!(naps.is_sorted_by(|a, b| *b == *a * 2), "{naps:?}");
+        assert_eq!(naps[0], NAP_FIRST);
+        assert!(naps.last().is_some_and(|last| *last > NAP_IDLE / 2));
+        assert_eq!(lot.watch.load(Relaxed), DOZING);
+        for expected in [1, 2, 4, 8, 16, 32, 40, 40] {
+            lot.leave_poll(0, 1); // Another poll each time.
+            lot.leave_poll(0, 1);
+            assert!(lot.watch(1, &mut nap).is_some());
+            assert_eq!(nap.time, NAP_FIRST * expected);
+            lot.watcher.store(NOBODY, Relaxed);
+        }
+        assert_eq!(lot.watch.load(Relaxed), AWAKE);
     }
 }

@@ -138,7 +138,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                 txs.push(tx);
                 rxs.push(vec![edge::Rx::lanes(lanes)]);
             } else if edge > 0 && producers > 1 && !(edge + 1 == stages && self.is_ordered) {
-                let rings = (0..producers).map(|_| mpmc::sole_ring_at(capacity, self.start));
+                let rings =
+                    (0..producers).map(|_| mpmc::sole_ring_at(capacity, self.start, consumers));
                 let rings = rings.collect::<Result<Vec<_>, _>>()?.into_iter();
                 let (tx, lanes): (Vec<_>, Vec<_>) = rings.unzip();
                 let rx = |nth| edge::Rx::shared_lanes(&lanes, nth, consumers);
@@ -149,11 +150,11 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Shape<T, E> {
                         .collect(),
                 );
             } else {
-                let (tx, rx) = mpmc::ring_at(capacity, self.start)?;
+                let (tx, rx) = mpmc::shared_ring_at(capacity, self.start, consumers)?;
                 let tx = |_| edge::Tx::new(To::Mpmc(tx.clone()));
                 txs.push((0..producers).map(tx).collect());
                 let rx = |_| {
-                    let mut rx = edge::Rx::mpmc(rx.clone(), consumers);
+                    let mut rx = edge::Rx::mpmc(rx.clone(), consumers, false);
                     if edge == 0 {
                         rx.set_mouth(core);
                     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc as StdArc;
 
+use crate::Scope;
 use crate::pool::board::{self, Batch};
+use crate::pool::scope;
 
 /// Work that any number of threads can do at once.
 pub trait Work: Sync {
@@ -33,9 +35,17 @@ impl Board {
     /// Opens `work` to helpers, takes part in it, and waits for those inside.
     pub fn run(&self, work: &dyn Work) {
         let batch = Shared(work);
-        let posted = self.0.post(&batch);
-        work.work();
-        drop(posted);
+        self.0.post(None, &batch, |posted| {
+            posted.added();
+        });
+    }
+
+    /// What `Pool::scope` does, with those as helpers who come by themselves.
+    pub fn scope<'env, R>(
+        &self,
+        f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    ) -> R {
+        scope::run(&self.0, None, f)
     }
 
     pub fn help(&self) -> bool {

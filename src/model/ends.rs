@@ -14,7 +14,7 @@ pub struct Rx<T>(edge::Rx<T>);
 impl<T: Send + 'static> Rx<T> {
     /// One of `instances` that share the ring, at the most the window of `taker` ahead.
     pub fn gated<U>(consumer: mpmc::Consumer<T>, instances: usize, taker: &Taker<U>) -> Self {
-        let mut rx = edge::Rx::mpmc(consumer, instances);
+        let mut rx = edge::Rx::mpmc(consumer, instances, false);
         rx.set_gate(taker.0.cursors());
         Self(rx)
     }
@@ -24,7 +24,7 @@ impl<T: Send + 'static> Rx<T> {
     }
 
     pub fn mpmc(consumer: mpmc::Consumer<T>) -> Self {
-        Self(edge::Rx::mpmc(consumer, 1))
+        Self(edge::Rx::mpmc(consumer, 1, false))
     }
 
     pub fn fill(&mut self, limit: usize) -> usize {

@@ -23,7 +23,7 @@ pub struct Sole<T>(mpmc::Sole<T>);
 
 impl<T> Sole<T> {
     pub fn ring_at(capacity: usize, start: usize) -> Result<(Self, mpmc::Consumer<T>), RingError> {
-        let (tx, rx) = mpmc::sole_ring_at(capacity, start)?;
+        let (tx, rx) = mpmc::sole_ring_at(capacity, start, 0)?;
         Ok((Self(tx), rx))
     }
 
@@ -40,12 +40,29 @@ impl<T> Sole<T> {
 pub struct Hand<T>(mpmc::Hand<T>);
 
 impl<T> Hand<T> {
+    /// One that the others of the ring do not know.
     pub fn new(consumer: mpmc::Consumer<T>) -> Self {
         Self(mpmc::Hand::new(consumer))
     }
 
+    /// One each for so many consumers of one ring: what one has claimed and not begun, another may take.
+    pub fn shared(
+        capacity: usize,
+        start: usize,
+        consumers: usize,
+    ) -> Result<(mpmc::Producer<T>, Vec<Self>), RingError> {
+        let (tx, rx) = mpmc::shared_ring_at(capacity, start, consumers)?;
+        let hands = (0..consumers).map(|_| Self(mpmc::Hand::shared(rx.clone())));
+        Ok((tx, hands.collect()))
+    }
+
     pub fn fill(&mut self, limit: usize) -> usize {
         self.0.fill(|_| limit)
+    }
+
+    /// Takes over what another has claimed, and does not look into the ring.
+    pub fn take_over(&mut self) {
+        self.0.take_over();
     }
 
     pub fn held(&self) -> usize {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connect::{Wanted, connect, end_nowhere, source};
-use super::instances::{Accepts, Any, Instances, Routes};
+use super::instances::{Accepts, Any, Instances, MOST_INSTANCES, Routes};
 use crate::counters::{Source, StageTally, Tally};
 use crate::edge::{Route, Rx, Tx};
 use crate::error::{BuildError, into_message};
@@ -301,6 +301,9 @@ where
 {
     /// Chooses the per-job policy: an error or a panic in a stage becomes that job's outcome, and the
     /// pipeline goes on. To be said before the first stage, since it decides what rings carry.
+    ///
+    /// An outcome that stands for a failure has no key: behind a [keyed](Instances::keyed) stage it may come before or
+    /// after results of jobs with the key that its job had. Ordered stages, and stages of one instance, keep its place.
     pub fn per_job(self) -> Builder<'env, J, E, P::PerJob, D, R> {
         self.with_policy()
     }
@@ -317,8 +320,9 @@ where
         self.with_policy()
     }
 
-    /// [`Builder::timed`], where a job is due this long after its dispatch unless it is said otherwise. It waits for
-    /// room undue: time counts from when it is accepted, or offered for the last time.
+    /// [`Builder::timed`], where a job is due this long after its dispatch unless it is said otherwise. The wait for room
+    /// does not count: a job's time begins when it is accepted, or offered for the last time. The moment that
+    /// [`Dispatcher::dispatch_due`](crate::Dispatcher::dispatch_due) names stays as it is.
     pub fn job_timeout(mut self, timeout: Duration) -> Builder<'env, J, E, P::Timed, D, R> {
         if timeout.is_zero() {
             self.plan.refuse(BuildError::ZeroTime {
@@ -562,6 +566,17 @@ where
             ..
         } = instances;
         let stage = name.to_string();
+        let asked = count.max(most.unwrap_or(0));
+        let (count, most) = if asked > MOST_INSTANCES {
+            self.plan.refuse(BuildError::TooMany {
+                what: format!("instances of stage {stage:?}"),
+                count: asked,
+                most: MOST_INSTANCES,
+            });
+            (1, None)
+        } else {
+            (count, most)
+        };
         let least = count.max(1);
         if count == 0 {
             self.plan.refuse(BuildError::ZeroInstances { stage });

@@ -7,6 +7,7 @@ use super::relay;
 use crate::counters::Tally;
 use crate::edge::{Mouth, Route, Rx, To, Tx};
 use crate::error::{BuildError, RingError};
+use crate::overflow::Overflow;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::ring::cursor::Cursors;
@@ -101,18 +102,12 @@ where
     // A window has one consumer: a relay takes from it for the many.
     let (behind, mut txs, rxs) = edge(plan, capacity, Some(1), wanted);
     plan.set_window_before(behind, rx.cursors());
-    let tally = Tally::new();
+    let between = relay::Between::behind_last(plan, !is_exit);
+    let tallies = between.behind.iter().cloned().collect();
     if let Some(tx) = txs.pop() {
-        relay::add(plan, rx, tx, edge_before, Arc::clone(&tally), is_exit);
+        relay::add::<L::Out, E, P>(plan, rx, tx, edge_before, between);
     }
-    if is_exit {
-        // What a stop makes it drop are results of the stage before.
-        if let Some(stage) = plan.stages.last_mut() {
-            stage.instances.push(tally);
-        }
-        return (rxs, behind, Vec::new());
-    }
-    (rxs, behind, vec![tally])
+    (rxs, behind, tallies)
 }
 
 /// Hides `last`, and keeps the mouth where that gives one.
@@ -237,10 +232,22 @@ fn rings<'env, X: Send + 'env>(
         rx.set_mouth(&core);
         (Tx::new(To::Mouth(Mouth::new(tx, &core))), rx)
     };
+    let evicts = is_mouth && plan.config.overflow == Overflow::DropOldest;
+    // Receivers keep nothing that they have claimed, and who is alone has nobody to leave it to.
+    let is_shared = stage.is_some() && !evicts;
+    let claims = |consumers: usize| {
+        if is_shared && consumers > 1 {
+            consumers
+        } else {
+            0
+        }
+    };
     let shared = |plan: &mut _, consumers| {
-        let (tx, rx) = ring_or(plan, stage, capacity, mpmc::ring);
+        let (tx, rx) = ring_or(plan, stage, capacity, |capacity| {
+            mpmc::shared_ring_at(capacity, 0, claims(consumers))
+        });
         let rx = (0..consumers).map(|_| {
-            let mut rx = Rx::mpmc(rx.clone(), consumers);
+            let mut rx = Rx::mpmc(rx.clone(), consumers, evicts);
             if is_mouth {
                 rx.set_mouth(&core);
             }
@@ -262,7 +269,7 @@ fn rings<'env, X: Send + 'env>(
                 rxs.append(&mut rx);
             }
         }
-        let first = Tx::new(To::Lanes { lanes, route });
+        let first = Tx::to_lanes(lanes, route);
         let mut txs: Vec<_> = (1..producers).map(|_| first.clone()).collect();
         txs.push(first);
         return (txs, rxs);
@@ -278,7 +285,7 @@ fn rings<'env, X: Send + 'env>(
     if is_merged {
         let rings = (0..producers).map(|_| {
             ring_or(plan, stage, capacity, |capacity| {
-                mpmc::sole_ring_at(capacity, 0)
+                mpmc::sole_ring_at(capacity, 0, consumers)
             })
         });
         let (txs, lanes): (Vec<_>, Vec<_>) = rings.unzip();

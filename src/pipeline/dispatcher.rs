@@ -22,10 +22,8 @@ use crate::worker::is_inside;
 /// How often room is made for one job before others have taken it each time, and the job itself is dropped.
 const EVICTIONS: u32 = 64;
 
-/// Jobs that `dispatch_all` takes from its iterator at once.
-const BATCH: usize = 64;
-
-/// Hands jobs to an executor. Made by `start`; can be cloned if the builder was told `many_dispatchers`.
+/// Hands jobs to an executor. Made by `start`; can be cloned if the builder was told `many_dispatchers`. Cloning allocates:
+/// an idle strategy, and in front of a keyed stage an end for each instance. Dispatching does not, also through a new clone.
 ///
 /// The last one to be dropped closes the executor, as [`Dispatcher::done`] does at any time for all.
 pub struct Dispatcher<J, E, P = FailFast, D = One>
@@ -40,7 +38,6 @@ where
     idle: Idle,
     is_crowded: bool,
     strategy: Box<dyn IdleStrategy>,
-    batch: VecDeque<P::Item<J>>,
     overflow: Overflow,
     spill: Arc<Spill>,
     /// Who gets what that drops.
@@ -73,7 +70,6 @@ where
             idle: idle.clone(),
             is_crowded,
             strategy,
-            batch: VecDeque::with_capacity(BATCH),
             overflow: Overflow::Block,
             spill: Arc::default(),
             on_drop: None,
@@ -105,7 +101,7 @@ where
     /// only inside a job.
     #[inline]
     pub fn dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
-        self.dispatch_item(P::wrap(&self.clock, job), None)
+        self.dispatch_by(P::wrap, job, None)
     }
 
     /// Dispatches a job if there is room now.
@@ -115,16 +111,21 @@ where
     /// failed.
     #[inline]
     pub fn try_dispatch(&mut self, job: J) -> Result<(), DispatchError<J>> {
-        self.try_dispatch_item(P::wrap(&self.clock, job))
+        self.try_dispatch_by(P::wrap, job)
     }
 
+    /// Offers a job as the item that `wrap` makes of it, anew each time.
     #[inline]
-    fn try_dispatch_item(&mut self, item: P::Item<J>) -> Result<(), DispatchError<J>> {
-        let answer = match self.offer(item) {
-            Err(DispatchError::Full(item)) => self.overflow(item),
-            answer => answer,
-        };
-        answer.map_err(|refused| refused.map(unwrap::<J, E, P>))
+    fn try_dispatch_by(
+        &mut self,
+        wrap: impl Fn(&P::Clock, J) -> P::Item<J>,
+        job: J,
+    ) -> Result<(), DispatchError<J>> {
+        match self.offer(wrap(&self.clock, job)) {
+            Ok(()) => Ok(()),
+            Err(DispatchError::Full(item)) => self.overflow(wrap, unwrap::<J, E, P>(item)),
+            Err(refused) => Err(refused.map(unwrap::<J, E, P>)),
+        }
     }
 
     /// Dispatches a job, waiting for room for at most `timeout`.
@@ -132,70 +133,91 @@ where
     /// # Errors
     /// As [`Dispatcher::dispatch`], and [`DispatchError::Timeout`] with the job.
     pub fn dispatch_timeout(&mut self, job: J, timeout: Duration) -> Result<(), DispatchError<J>> {
-        self.dispatch_item(P::wrap(&self.clock, job), Some(timeout))
+        self.dispatch_by(P::wrap, job, Some(timeout))
     }
 
+    /// [`Dispatcher::try_dispatch_by`], waiting for room where the overflow policy says so.
     #[inline]
-    fn dispatch_item(
+    fn dispatch_by(
         &mut self,
-        item: P::Item<J>,
+        wrap: impl Fn(&P::Clock, J) -> P::Item<J>,
+        job: J,
         timeout: Option<Duration>,
     ) -> Result<(), DispatchError<J>> {
-        let answer = match self.offer(item) {
-            Err(DispatchError::Full(item)) if self.overflow == Overflow::Block => {
-                self.dispatch_slow(item, timeout)
+        match self.offer(wrap(&self.clock, job)) {
+            Ok(()) => Ok(()),
+            Err(DispatchError::Full(item)) => {
+                let job = unwrap::<J, E, P>(item);
+                if self.overflow == Overflow::Block {
+                    self.dispatch_slow(wrap, job, timeout)
+                } else {
+                    self.overflow(wrap, job)
+                }
             }
-            Err(DispatchError::Full(item)) => self.overflow(item),
-            answer => answer,
-        };
-        answer.map_err(|refused| refused.map(unwrap::<J, E, P>))
+            Err(refused) => Err(refused.map(unwrap::<J, E, P>)),
+        }
     }
 
-    /// Dispatches all jobs in their order, waiting for room; a few of them with one claim. Returns how many
-    /// they were.
+    /// Dispatches the jobs of an iterator one by one, in their order, and returns how many they were. Waits for room as
+    /// [`Dispatcher::dispatch`] does.
+    ///
+    /// Each job can be run before the iterator is asked for the next one: a job may come of an earlier one's result, or
+    /// late. If the iterator panics, the jobs that it gave are dispatched, and the panic goes on here. For jobs that are
+    /// there already, [`Dispatcher::dispatch_batch`] costs less.
     ///
     /// # Errors
-    /// [`DispatchAllError`] with how many were accepted, the job that was not, and those that had been
-    /// taken from the iterator after it.
+    /// [`DispatchAllError`] with how many were accepted, and the job that was not. No other job has been taken from the
+    /// iterator.
     pub fn dispatch_all(
         &mut self,
         jobs: impl IntoIterator<Item = J>,
     ) -> Result<usize, DispatchAllError<J>> {
-        let mut jobs = jobs.into_iter().fuse(); // A batch may end at the end, and the next one asks again.
         let mut accepted = 0;
-        self.batch.clear(); // What an iterator that panicked left behind.
-        loop {
-            let wrapped = jobs
-                .by_ref()
-                .take(BATCH)
-                .map(|job| P::wrap(&self.clock, job));
-            self.batch.extend(wrapped);
-            if self.batch.is_empty() {
-                return Ok(accepted);
+        for job in jobs {
+            if let Err(refused) = self.dispatch(job) {
+                return Err(DispatchAllError { accepted, refused });
             }
-            while !self.batch.is_empty() {
-                let is_open = self.executor.core.phase() == Phase::Open;
-                let count = if is_open {
-                    self.tx.dispatch_batch(&mut self.batch)
-                } else {
-                    Ok(0)
-                };
-                accepted += count.unwrap_or(0);
-                // What did not fit waits for room alone, or learns why there is none.
-                let Some(item) = self.batch.pop_front() else {
-                    break;
-                };
-                if let Err(refused) = self.dispatch_item(item, None) {
-                    let rest = self.batch.drain(..).map(unwrap::<J, E, P>).collect();
-                    return Err(DispatchAllError {
-                        accepted,
-                        refused,
-                        rest,
-                    });
-                }
-                accepted += 1;
+            accepted += 1;
+        }
+        Ok(accepted)
+    }
+
+    /// Dispatches jobs that are there already from the front of `jobs`, in their order: as many as there is room for at
+    /// once. In front of a keyed stage, where each job finds a ring of its own, one by one. Waits for room as
+    /// [`Dispatcher::dispatch`] does.
+    ///
+    /// # Errors
+    /// [`DispatchError`] without a job: those that were not accepted stay in `jobs`.
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use ringmill::{Instances, Pipeline, stage::map};
+    /// # let (mut dispatcher, mut receiver, pipeline) = Pipeline::<Infallible>::builder::<u32>()
+    /// #     .stage("double", Instances::new(1), |_| map(|n: u32| 2 * n))
+    /// #     .start()?;
+    /// let mut jobs = vec![1, 2, 3].into();
+    /// dispatcher.dispatch_batch(&mut jobs)?;
+    /// assert!(jobs.is_empty());
+    /// # assert_eq!(receiver.receive(), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dispatch_batch(&mut self, jobs: &mut VecDeque<J>) -> Result<(), DispatchError<()>> {
+        while !jobs.is_empty() {
+            if self.executor.core.phase() == Phase::Open {
+                let clock = &self.clock;
+                self.tx.dispatch_batch(jobs.len(), || {
+                    jobs.pop_front().map(|job| P::wrap(clock, job))
+                });
+            }
+            // What did not fit waits for room alone, or learns why there is none.
+            let Some(job) = jobs.pop_front() else {
+                break;
+            };
+            if let Err(refused) = self.dispatch(job) {
+                return Err(refused.map(|job| jobs.push_front(job)));
             }
         }
+        Ok(())
     }
 
     #[inline]
@@ -206,8 +228,12 @@ where
     /// There was no room, and this call does not wait.
     #[cold]
     #[inline(never)]
-    fn overflow(&mut self, item: P::Item<J>) -> Result<(), DispatchError<P::Item<J>>> {
-        let mut waiting = item;
+    fn overflow(
+        &mut self,
+        wrap: impl Fn(&P::Clock, J) -> P::Item<J>,
+        job: J,
+    ) -> Result<(), DispatchError<J>> {
+        let mut waiting = job;
         // Whoever has claimed the oldest slot, or is about to fill it, needs a moment; more would be waiting.
         for _ in 0..EVICTIONS {
             match self.overflow {
@@ -217,13 +243,14 @@ where
             }
             if let Some(oldest) = self.tx.evict() {
                 self.spill.drop_oldest();
-                self.lose(oldest);
+                self.lose(unwrap::<J, E, P>(oldest));
             } else {
                 pause(Step::Spin(1));
             }
-            match self.offer(waiting) {
-                Err(DispatchError::Full(item)) => waiting = item,
-                answer => return answer,
+            match self.offer(wrap(&self.clock, waiting)) {
+                Ok(()) => return Ok(()),
+                Err(DispatchError::Full(item)) => waiting = unwrap::<J, E, P>(item),
+                Err(refused) => return Err(refused.map(unwrap::<J, E, P>)),
             }
         }
         self.spill.drop_newest();
@@ -232,8 +259,7 @@ where
     }
 
     /// A job is dropped.
-    fn lose(&self, item: P::Item<J>) {
-        let job = unwrap::<J, E, P>(item);
+    fn lose(&self, job: J) {
         if let Some(on_drop) = &self.on_drop {
             on_drop(job);
         }
@@ -243,40 +269,43 @@ where
     #[inline(never)]
     fn dispatch_slow(
         &mut self,
-        item: P::Item<J>,
+        wrap: impl Fn(&P::Clock, J) -> P::Item<J>,
+        job: J,
         timeout: Option<Duration>,
-    ) -> Result<(), DispatchError<P::Item<J>>> {
+    ) -> Result<(), DispatchError<J>> {
         let Self {
             tx,
+            clock,
             executor,
             strategy,
             ..
         } = self;
         let core = &executor.core;
         if is_inside(core) {
-            return Err(DispatchError::Full(item));
+            return Err(DispatchError::Full(job));
         }
         // A deadline beyond the clock's end is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut waiting = Some(item);
-        let lane = tx.full_lane(); // The one that has refused the item.
+        let mut waiting = Some(job);
+        let lane = tx.full_lane(); // The one that has refused the job.
         let tx = RefCell::new(tx); // Tried and looked at in turn.
         let answer = wait(
             &mut **strategy,
             core.mouth(lane),
             deadline,
-            || match offer(*tx.borrow_mut(), executor, waiting.take()?) {
+            || match offer(*tx.borrow_mut(), executor, wrap(clock, waiting.take()?)) {
+                Ok(()) => Some(Ok(())),
                 Err(DispatchError::Full(item)) => {
-                    waiting = Some(item);
+                    waiting = Some(unwrap::<J, E, P>(item));
                     None
                 }
-                answer => Some(answer),
+                Err(refused) => Some(Err(refused.map(unwrap::<J, E, P>))),
             },
             || tx.borrow().may_dispatch() || core.phase() != Phase::Open,
         );
         match (answer, waiting) {
             (Some(answer), _) => answer,
-            (None, Some(item)) => Err(DispatchError::Timeout(item)),
+            (None, Some(job)) => Err(DispatchError::Timeout(job)),
             (None, None) => Ok(()),
         }
     }
@@ -306,7 +335,8 @@ where
     /// # Errors
     /// As [`Dispatcher::dispatch`].
     pub fn dispatch_due(&mut self, job: J, due: Instant) -> Result<(), DispatchError<J>> {
-        self.dispatch_item(Timed::<P>::wrap_due::<E, J>(&self.clock, job, due), None)
+        let wrap = |clock: &_, job| Timed::<P>::wrap_due::<E, J>(clock, job, due);
+        self.dispatch_by(wrap, job, None)
     }
 
     /// [`Dispatcher::try_dispatch`] of a job that is due at this moment.
@@ -314,7 +344,8 @@ where
     /// # Errors
     /// As [`Dispatcher::try_dispatch`].
     pub fn try_dispatch_due(&mut self, job: J, due: Instant) -> Result<(), DispatchError<J>> {
-        self.try_dispatch_item(Timed::<P>::wrap_due::<E, J>(&self.clock, job, due))
+        let wrap = |clock: &_, job| Timed::<P>::wrap_due::<E, J>(clock, job, due);
+        self.try_dispatch_by(wrap, job)
     }
 }
 
@@ -345,7 +376,8 @@ fn refuse<T, E>(executor: &Executor<E>, item: T) -> DispatchError<T> {
 }
 
 /// A job that was wrapped for dispatching, itself again.
-fn unwrap<J: Send, E, P: Policy<E>>(item: P::Item<J>) -> J {
+#[inline]
+pub(super) fn unwrap<J: Send, E, P: Policy<E>>(item: P::Item<J>) -> J {
     P::unwrap(item).unwrap_or_else(|| unreachable!("a dispatched job is wrapped as a value"))
 }
 
@@ -368,7 +400,6 @@ where
             idle: self.idle.clone(),
             is_crowded: self.is_crowded,
             strategy,
-            batch: VecDeque::with_capacity(BATCH),
             overflow: self.overflow,
             spill: Arc::clone(&self.spill),
             on_drop: self.on_drop.clone(),

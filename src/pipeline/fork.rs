@@ -10,13 +10,11 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use super::builder::{Builder, Link, Nothing, Shape, Staged};
 use super::connect::window_behind;
 use super::instances::Instances;
 use super::relay;
-use crate::counters::Tally;
 use crate::edge::Tx;
 use crate::plan::Plan;
 use crate::policy::{FailFast, Policy};
@@ -122,15 +120,12 @@ where
     let stage = plan.stages.last().map(|stage| stage.name.to_string());
     let (from, placers, rx) = window_behind(plan, stage.as_ref(), size, &input, producers);
     // What a stop makes the relay drop are results of the stage before.
-    let tally = Tally::new();
-    if let Some(stage) = plan.stages.last_mut() {
-        stage.instances.push(Arc::clone(&tally));
-    }
+    let between = relay::Between::behind_last(plan, false);
     Hidden {
         producers: 1,
         seal: Box::new(move |plan, mut txs| match txs.pop() {
             Some(tx) if !tx.is_nowhere() => {
-                relay::add(plan, rx, tx, from, tally, true);
+                relay::add::<L::Out, E, P>(plan, rx, tx, from, between);
                 seal(plan, placers)
             }
             // Results that nobody sees need no order.

@@ -35,7 +35,10 @@ impl<F> fmt::Debug for Keyed<F> {
     }
 }
 
-/// The instances of one stage.
+/// The most instances of one stage: 16 bits count them. Each has counters, a duty and, in a keyed stage, a ring.
+pub(crate) const MOST_INSTANCES: usize = 0xffff;
+
+/// The instances of one stage, at most 65535.
 ///
 /// ```
 /// use ringmill::Instances;
@@ -130,6 +133,10 @@ impl<W> Instances<W> {
     /// Jobs with the same key go to the same instance, so that it may keep state by key and their order is
     /// kept. Each instance has a ring of its own, of the full capacity; whoever has a job for one that is full
     /// waits with all that come after it, whatever their keys.
+    ///
+    /// A panic of `key` is a failure of the stage before, whose result it was given; where that stage is
+    /// [ordered](Self::ordered), the failure names its instance 0. In the per-job policy a job that failed in an earlier
+    /// stage has no key any more: it passes through any of the instances, and the order of its key is not kept for it.
     #[must_use]
     pub fn keyed<T, F, H>(self, key: F) -> Instances<W, Keyed<F>>
     where

@@ -117,15 +117,19 @@ where
         }
         let before = results.len();
         results.extend(self.receive());
-        if results.len() > before {
-            self.rx.fill(max - 1);
-            while results.len() - before < max {
-                let Some(item) = self.rx.try_receive() else {
-                    break;
-                };
+        let mut left = if results.len() > before { max - 1 } else { 0 };
+        while left > 0 && self.rx.fill(left) > 0 {
+            let filled = left;
+            while left > 0
+                && let Some(item) = self.rx.try_receive()
+            {
                 results.push(P::give(&mut self.clock, item));
+                left -= 1;
             }
             self.rx.release();
+            if left == filled {
+                break;
+            }
         }
         results.len() - before
     }

@@ -2,25 +2,25 @@
 //! to the caller.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::dispatcher::unwrap;
 use super::handle::{Handle, Report};
 use super::start::mouth_of;
 use crate::edge::{Rx, Tx};
 use crate::error::{RunError, keep_first};
 use crate::executor::Executor;
-use crate::lifecycle::Phase;
+use crate::lifecycle::{Core, Inside, Phase};
 use crate::lot::ENDED;
 use crate::plan::{self, CallerDuty, Plan, Spawn};
 use crate::policy::Policy;
 use crate::sync::{AtomicUsize, Relaxed};
 use crate::timing::Clock;
 use crate::worker::duty::{Poll, Polled};
-use crate::worker::pace::{self, Pace};
+use crate::worker::pace::Pace;
 
 /// No lane: nothing waits.
 const NOTHING: usize = usize::MAX;
@@ -65,7 +65,9 @@ where
 {
     let handle = Handle::new(&plan.executor);
     let executor = Arc::clone(&plan.executor);
-    let tx = mouth_of(mouth);
+    let mut tx = mouth_of(mouth);
+    tx.stay();
+    let inside = executor.core.stay();
     let unwound = Unwound::default();
     let built = thread::scope(|scope| {
         let mut duties = Vec::new();
@@ -100,27 +102,29 @@ where
         duties.push(CallerDuty {
             is_ready: Box::new(move || {
                 // Only this thread writes it.
-                let has_room = match waits_for.load(Relaxed) {
-                    NOTHING => room.has_room(),
+                match waits_for.load(Relaxed) {
+                    NOTHING => room.has_room() || phase.core.phase() != Phase::Open,
+                    // A job in hand is dispatched before anything else, whatever the phase.
                     lane => room.has_room_in(lane),
-                };
-                has_room || phase.core.phase() != Phase::Open
+                }
             }),
             edge: 0,
             is_feed: true,
             duty: Box::new(move |wiring| {
                 let mut tx = tx;
                 tx.attach(|edge, lane| wiring.behind(edge, lane));
-                let batch = VecDeque::with_capacity(pace::BUDGET);
-                Box::new(Feeding::<J, E, P, _> {
+                let source = Source::<J, E, P, _> {
                     jobs,
                     tx,
                     clock: P::clock(|| Clock::of_dispatcher(&timing)),
-                    batch,
+                    held: None,
+                    pace: Pace::new(),
+                };
+                Box::new(Feeding {
+                    source,
                     refused,
                     guard,
-                    ended: false,
-                    pace: Pace::new(),
+                    inside: Some(inside),
                 })
             }),
         });
@@ -169,54 +173,73 @@ impl<E> Guarded<E> {
     }
 }
 
-/// Takes jobs from the caller's iterator.
-struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
+/// The caller's iterator, and where its jobs go.
+struct Source<'plan, J: Send, E, P: Policy<E>, I> {
     jobs: I,
     tx: Tx<'plan, P::Item<J>>,
     clock: P::Clock,
-    /// Taken from the iterator and not yet accepted; empty between polls unless a lane is full.
-    batch: VecDeque<P::Item<J>>,
-    /// The lane that the first of them waits for.
-    refused: Arc<AtomicUsize>,
-    guard: Guarded<E>,
-    ended: bool,
+    /// Taken from the iterator and not accepted: the ring of its key was full.
+    held: Option<J>,
     pace: Pace,
 }
 
-impl<'plan, J, E, P, I> Feeding<'plan, J, E, P, I>
+impl<J, E, P, I> Source<'_, J, E, P, I>
 where
     J: Send,
     P: Policy<E>,
     I: Iterator<Item = J>,
 {
     /// Dispatches up to `limit` jobs and counts them in `fed`. Whether there are no more.
-    fn feed(
-        jobs: &mut I,
-        tx: &mut Tx<'plan, P::Item<J>>,
-        clock: &P::Clock,
-        batch: &mut VecDeque<P::Item<J>>,
-        limit: usize,
-        fed: &mut usize,
-    ) -> bool {
-        let enough = *fed + limit;
-        // Lanes tell of their room one job at a time.
-        while *fed < enough {
-            if batch.is_empty() {
-                // Only this thread dispatches, so the room seen stays until it is used.
-                let room = tx.room(enough - *fed);
-                batch.extend(jobs.by_ref().take(room).map(|job| P::wrap(clock, job)));
-                if batch.is_empty() {
-                    return room > 0;
-                }
+    ///
+    /// Each is visible, and sleepers have been looked at, before the iterator is asked for the next: that may wait for a
+    /// result, or panic.
+    fn feed(&mut self, core: &Core, limit: usize, fed: &mut usize) -> bool {
+        for _ in 0..limit {
+            let job = match self.held.take() {
+                Some(job) => job,
+                None if core.phase() != Phase::Open || !self.tx.has_room() => return false,
+                None => match self.jobs.next() {
+                    Some(job) => job,
+                    None => return true,
+                },
+            };
+            if let Err(item) = self.tx.try_send(P::wrap(&self.clock, job)) {
+                self.held = Some(unwrap::<J, E, P>(item));
+                return false;
             }
-            let count = tx.dispatch_batch(batch).unwrap_or(0);
-            *fed += count;
-            if count == 0 {
-                break;
-            }
+            self.tx.publish();
+            *fed += 1;
         }
         false
     }
+
+    /// [`Source::feed`], one stride after the other while that is worth it.
+    fn feed_strides(&mut self, core: &Core, fed: &mut usize) -> bool {
+        loop {
+            // A stride that has grown shows that more is cheap: a full ring keeps the others busy while this thread is
+            // inside a job.
+            let (stride, before) = (self.pace.stride(), *fed);
+            let begun = self.pace.begin(stride);
+            let is_over = self.feed(core, stride, fed);
+            self.pace.end(begun, *fed - before);
+            if *fed - before < stride || self.pace.stride() <= stride {
+                return is_over;
+            }
+        }
+    }
+}
+
+/// Takes jobs from the caller's iterator.
+///
+/// It is what closes the ring in front of the first stage, once it has seen that the executor is not open and has no job
+/// in hand: each job that it takes is accepted by a ring, and is run or dropped there, and counted.
+struct Feeding<'plan, J: Send, E, P: Policy<E>, I> {
+    source: Source<'plan, J, E, P, I>,
+    /// The lane that the job in hand waits for.
+    refused: Arc<AtomicUsize>,
+    guard: Guarded<E>,
+    /// Until this is dropped no other end closes the ring.
+    inside: Option<Inside<Arc<Core>>>,
 }
 
 impl<J, E, P, I> Poll for Feeding<'_, J, E, P, I>
@@ -226,20 +249,11 @@ where
     I: Iterator<Item = J>,
 {
     fn poll(&mut self) -> Polled {
-        let Self {
-            jobs,
-            tx,
-            clock,
-            batch,
-            refused,
-            guard,
-            ended,
-            pace,
-        } = self;
+        let Self { source, guard, .. } = self;
         let core = &guard.executor.core;
-        if core.phase() != Phase::Open {
-            *ended = true;
-            guard.call(|| batch.clear());
+        if core.phase() != Phase::Open && source.held.is_none() {
+            source.tx.leave();
+            drop(self.inside.take());
             return Polled {
                 jobs: 1,
                 is_light: false,
@@ -249,32 +263,18 @@ where
         }
         let mut fed = 0;
         let mut is_over = false;
-        let went_well = guard.call(|| {
-            loop {
-                // A stride that has grown shows that more is cheap: a full ring keeps the others busy while
-                // this thread is inside a job.
-                let (begun, stride, before) = (pace.begin(pace.stride()), pace.stride(), fed);
-                is_over = Self::feed(jobs, tx, clock, batch, stride, &mut fed);
-                pace.end(begun, fed - before);
-                if fed - before < stride || pace.stride() <= stride {
-                    break;
-                }
-            }
-        });
-        refused.store(
-            if batch.is_empty() {
-                NOTHING
-            } else {
-                tx.full_lane()
-            },
-            Relaxed,
-        );
+        let went_well = guard.call(|| is_over = source.feed_strides(core, &mut fed));
+        let waits_for = match source.held {
+            None => NOTHING,
+            Some(_) => source.tx.full_lane(),
+        };
+        self.refused.store(waits_for, Relaxed);
         if is_over && went_well {
             core.advance(Phase::Closed);
         }
         Polled {
             jobs: fed + usize::from(is_over || !went_well),
-            is_light: pace.is_light(fed),
+            is_light: source.pace.is_light(fed),
             is_slow: false,
             word: 0,
         }

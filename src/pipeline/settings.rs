@@ -45,25 +45,39 @@ where
     E: Send + Sync + 'static,
     P: Policy<E>,
 {
-    /// How many jobs each ring made from here on holds, exactly; 1024 where nothing is said. A ring lies in
-    /// front of each stage (of each instance, where it is keyed) and behind the last; where up to eight
-    /// instances are followed by a single one or by a single receiver, one behind each of them.
+    /// Sets how many jobs each ring made after this call holds, exactly. Default: 1024.
+    ///
+    /// The number is that of one ring. Between two stages there may be several rings, and then as many times more jobs
+    /// wait there:
+    ///
+    /// | in front of | rings | jobs that wait there, at `capacity(1024)` |
+    /// |---|---|---|
+    /// | the first stage, whatever its instances | 1 | 1024 |
+    /// | a keyed stage of `n` instances | `n`, one for each | 1024 × `n` |
+    /// | one instance, or one receiver, behind 2 to 8 instances | one behind each of those | 2048 to 8192 |
+    /// | several instances, behind 2 to 32 instances | one behind each of those | 2048 to 32,768 |
+    /// | all else: behind one instance, or behind more of them; ordered stages and stages that are scaled, behind any number; receivers that can be cloned | 1 | 1024 |
+    ///
+    /// Behind an ordered stage lies its window instead, which has a size of its own; a keyed stage, several instances or
+    /// receivers that can be cloned have their rings, as above, behind that. Besides, each instance may have claimed up to
+    /// 64 jobs that it has not begun; they count as waiting.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self
     }
 
-    /// How many workers poll the floating stages: as many as there are allowed cores where nothing is
-    /// said, and never more than there are duties. With `run` the calling thread is one of them, and also
-    /// feeds and collects. No more workers than there are cores have duties of their own; the others help.
-    /// Bound stages have workers of their own.
+    /// How many workers poll the floating stages. Default: one for each [allowed core](crate::allowed_cores), or as many
+    /// as a CPU quota has time for where those are fewer (2 under a limit of 2.5 cores), at least 1. There are never more
+    /// workers than duties. With `run` the calling thread is one of them, and also feeds and collects. No more workers
+    /// than there are cores have duties of their own; the others help. Bound stages have workers of their own.
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(workers);
         self
     }
 
-    /// The cores that floating workers are pinned to, in turn; all allowed ones where nothing is said. Where
-    /// the calling thread is a worker, in `run`, the others begin behind the one that it is on.
+    /// The cores that floating workers are pinned to, in turn. Default: [all allowed ones](crate::allowed_cores). Where
+    /// the calling thread is a worker, in `run`, the others begin behind the one that it is on. The system judges named
+    /// cores: they need not be allowed to the calling thread.
     pub fn cores(mut self, cores: impl IntoIterator<Item = usize>) -> Self {
         self.plan.config.cores = Some(cores.into_iter().collect());
         self

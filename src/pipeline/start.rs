@@ -133,7 +133,7 @@ where
             overflow,
         );
         let mut rx = rxs.swap_remove(0);
-        rx.set_instances(1);
+        rx.set_receivers();
         let attach =
             move |rx: &mut Rx<P::Item<L::Out>>| rx.attach(|lane| wiring.in_front(edge, lane));
         let attach = Arc::new(attach);
@@ -154,9 +154,14 @@ where
     /// there is room, gives each result to `each`, and works as one of the workers. Returns when all is
     /// done.
     ///
+    /// Each job can be run before the iterator is asked for the next one. While the iterator waits, the other workers go
+    /// on, until the results' ring is full: `each` is called on the same thread. There are no other workers where
+    /// [`workers`](Builder::workers) says 1, and where one instance of one stage is all that floats.
+    ///
     /// Through a [`handle`](Builder::handle) others can close it (no more jobs are taken from the
     /// iterator), stop it, or watch. A panic in the iterator or in `each` stops everything, and goes on
-    /// here once that is done.
+    /// here once that is done. Each job that was taken from the iterator is counted as dispatched; a close runs all of
+    /// them, and what a stop, a failure or a panic drops is counted as dropped.
     ///
     /// # Errors
     /// [`RunError`]: it could not be built, or it failed.
@@ -213,6 +218,8 @@ where
     /// Ends the pipeline with a parallel receiver, a last stage called "fold": each of its instances has a
     /// state, made by `init`, into which `fold` takes the results. `join` hands the states back. In the
     /// per-job policy `fold` gets outcomes.
+    ///
+    /// A panic of `fold` fails the pipeline in every policy: it may have left the state half changed.
     pub fn fold<A, V, I, F>(
         self,
         instances: Instances<V, Any>,

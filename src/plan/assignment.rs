@@ -1,11 +1,12 @@
 //! Which workers there are, and which duty is at home where.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 
 use super::{Config, DutyPlan};
-use crate::affinity::{Pin, allowed_cores, cores_from_here};
+use crate::affinity::Pin;
 use crate::error::PinError;
 use crate::placement::WorkerPlacement;
 
@@ -18,6 +19,8 @@ pub(super) struct Assignment {
     pub(super) homes_range: Range<usize>,
     /// By number of duty.
     pub(super) homes: Vec<usize>,
+    /// How many cores the workers may use together.
+    pub(super) cores: usize,
 }
 
 pub(super) struct WorkerPlan {
@@ -54,15 +57,20 @@ impl Assignment {
     /// Floating duties are put in the order of their instance's share of the stage, then of the stage, and
     /// cut into equal runs: neighbouring stages share a home, instances of one stage do not. There are no
     /// more homes than cores: further workers only help, which they do when a home is held up. Dormant duties come after
-    /// that, each where its stage has the fewest.
+    /// that, each where its stage has the fewest. In a pool each worker is home to one duty, so that work that is posted can
+    /// call every one of them.
     pub(super) fn new(config: &Config, duties: &[DutyPlan<'_>], has_caller: bool) -> Self {
-        let cores = allowed_cores();
+        let found = config.found();
+        let named = config.cores.iter().flatten().copied();
+        let bound = duties.iter().filter_map(|duty| duty.core);
+        let cores = found.allowed.iter().copied().chain(named).chain(bound);
+        let cores = cores.collect::<BTreeSet<_>>().len();
         // The first worker of those that the caller is one of is the caller.
-        let mut pin_to: Box<dyn Iterator<Item = usize>> = match &config.cores {
+        let mut pin_to: Box<dyn Iterator<Item = usize> + '_> = match &config.cores {
             Some(named) => Box::new(named.iter().copied().cycle()),
-            None if has_caller => Box::new(cores_from_here()),
-            None if config.is_beside_caller => Box::new(cores_from_here().skip(1)),
-            None => Box::new(cores.iter().copied().cycle()),
+            None if has_caller => Box::new(found.in_turn_from_here()),
+            None if config.is_beside_caller => Box::new(found.in_turn_from_here().skip(1)),
+            None => Box::new(found.allowed.iter().copied().cycle()),
         };
         let floats = |nth: &usize| duties[*nth].core.is_none();
         let all = (0..duties.len()).filter(floats).count();
@@ -75,14 +83,23 @@ impl Assignment {
             let right = b.instance * a.instances;
             left.cmp(&right).then(a.stage.cmp(&b.stage))
         });
-        let wanted = config.workers.unwrap_or(cores.len()).min(all);
+        let wanted = if all == 0 {
+            0
+        } else {
+            let workers = config.workers.unwrap_or_else(|| config.default_workers());
+            workers.min(all)
+        };
         let floating = if has_caller { wanted.max(1) } else { wanted };
-        let most = floating.min(cores.len());
+        let most = floating.min(cores);
         // A caller that is inside a job does not feed: it is a home only where others cannot do without it.
         let is_home = !has_caller || most < 2 || order.len() >= most;
         let first_home = usize::from(!is_home);
         let homes_range = first_home..most;
-        let homes_count = homes_range.len().min(order.len().max(1));
+        let homes_count = if config.is_beside_caller {
+            floating
+        } else {
+            homes_range.len().min(order.len().max(1))
+        };
         let mut homes = vec![0; duties.len()];
         for (nth, &number) in order.iter().enumerate() {
             homes[number] = first_home + nth * homes_count / order.len();
@@ -139,6 +156,7 @@ impl Assignment {
             floating,
             homes_range,
             homes,
+            cores,
         }
     }
 }

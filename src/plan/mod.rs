@@ -5,6 +5,7 @@ mod start;
 mod threads;
 mod wiring;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub(crate) use start::Started;
 pub(crate) use threads::{Detached, Spawn, guard, run};
 pub(crate) use wiring::Wiring;
 
-use crate::affinity::{self, Pin};
+use crate::affinity::{Cores, Pin};
 use crate::counters::{Spill, StageTally};
 use crate::edge::{InputPeek, OutputPeek, Place};
 use crate::error::BuildError;
@@ -95,6 +96,10 @@ pub(crate) struct EdgePlan {
 pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) cores: Option<Vec<usize>>,
+    /// Read once a start.
+    found: OnceCell<Cores>,
+    /// Read if the number of workers depends on it.
+    quota: OnceCell<Option<usize>>,
     /// Whether the calling thread works, too, and is none of the workers.
     pub(crate) is_beside_caller: bool,
     pub(crate) pin: Pin,
@@ -108,6 +113,28 @@ pub(crate) struct Config {
     pub(crate) deadline: Option<Duration>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) on_spawn: Option<Arc<dyn Fn(usize) + Send + Sync>>,
+}
+
+impl Config {
+    /// The cores that this start finds: it begins with the first call.
+    fn found(&self) -> &Cores {
+        self.found.get_or_init(|| Cores::read(self.pin))
+    }
+
+    /// How many workers there are where nobody says: the allowed cores, as far as a CPU quota has time for them.
+    pub(crate) fn default_workers(&self) -> usize {
+        let found = self.found();
+        let quota = self.quota.get_or_init(|| found.read_quota());
+        quota.unwrap_or(found.allowed.len())
+    }
+
+    /// What it found, for `placement`.
+    fn cores_report(&self) -> Cores {
+        Cores {
+            quota: self.quota.get().copied().flatten(),
+            ..self.found().clone()
+        }
+    }
 }
 
 #[expect(
@@ -136,6 +163,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             config: Config {
                 workers: None,
                 cores: None,
+                found: OnceCell::new(),
+                quota: OnceCell::new(),
                 is_beside_caller: false,
                 pin: Pin::default(),
                 idle: Idle::default(),
@@ -212,7 +241,8 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             })
         });
         for (who, core) in for_workers.chain(bound) {
-            affinity::check(core).map_err(|error| BuildError::Core { who, error })?;
+            let checked = config.found().check(core);
+            checked.map_err(|error| BuildError::Core { who, error })?;
         }
         Ok(())
     }

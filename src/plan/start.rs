@@ -12,7 +12,7 @@ use super::threads::{
 };
 use super::wiring::{Wiring, wires};
 use super::{Build, CallerDuty, Config, DutyPlan, Maker, Plan};
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::Pin;
 use crate::counters::StageTally;
 use crate::error::{BuildError, Fault};
 use crate::executor::Executor;
@@ -98,11 +98,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
         duties.sort_by_key(|duty| duty.stage);
         let crew = Assignment::new(&config, &duties, caller.is_some());
         let scaled = scaled(&duties, &stages);
-        let lot = Arc::new(Lot::new(
-            crew.workers.len(),
-            crew.floating,
-            allowed_cores().len(),
-        ));
+        let lot = Arc::new(Lot::new(crew.workers.len(), crew.floating, crew.cores));
         executor.core.set_lot(&lot);
         executor.set_scales(
             scaled
@@ -189,7 +185,7 @@ impl<'env, E: Send + Sync + 'static> Plan<'env, E> {
             floating: floating.into_iter().map(|(_, number)| number).collect(),
         });
 
-        let is_crowded = wiring.is_crowded(outside);
+        let is_crowded = wiring.is_crowded(outside, crew.cores);
         // Before there are threads: theirs are made on them, those of this thread and of the ends here.
         let strategies = (0..outside + usize::from(caller.is_some()))
             .map(|_| strategy(&config.idle, is_crowded))
@@ -309,6 +305,7 @@ impl<'env, 'own, E: Send + Sync + 'static> Assembled<'env, 'own, E> {
                 .enumerate()
                 .map(|(nth, plan)| plan.report(nth))
                 .collect(),
+            cores: config.cores_report(),
         });
         if let Some(supervisor) = self.supervisor() {
             let name = "ringmill/super".to_string();

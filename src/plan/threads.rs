@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::{Maker, Wiring};
 use crate::affinity;
 use crate::error::{BuildError, Fault, PinError, into_message};
+use crate::event::sleep_precisely;
 use crate::executor::Executor;
 use crate::hooks::Hooks;
 use crate::idle::{Idle, IdleStrategy, Step, pause};
@@ -154,6 +155,9 @@ impl<E: Send + Sync + 'static> WorkerThreads<'_, E> {
             hear_go,
         } = first;
         let _inside = Inside::enter(&self.executor.core);
+        if helps {
+            sleep_precisely(); // It may be the one that watches.
+        }
         let (pinned, idle) = self.enter(index);
         let made = idle.and_then(|idle| {
             let bind = |(number, make): (usize, Maker<'_, _>)| {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{CallerDuty, DutyPlan, EdgePlan};
-use crate::affinity::allowed_cores;
 use crate::edge::{Call, Place, taker_of};
 use crate::lifecycle::Core;
 use crate::lot::{BOUND, Bell, Flags, Lot, Neighbour, Neighbours};
@@ -100,8 +99,8 @@ impl Wiring {
     }
 
     /// The lot's workers and the ends: whether they are more than the cores.
-    pub(super) fn is_crowded(&self, outside: usize) -> bool {
-        self.lot.len() + outside > allowed_cores().len()
+    pub(super) fn is_crowded(&self, outside: usize, cores: usize) -> bool {
+        self.lot.len() + outside > cores
     }
 }
 

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use super::board::Batch;
-use crate::error::keep_first;
+use crate::error::{keep_first, swallow};
 use crate::sync::{AtomicUsize, Relaxed};
 
 /// Pieces a thread, at first: a piece is an eighth of each thread's share of what is left, so that a piece
@@ -17,14 +17,14 @@ use crate::sync::{AtomicUsize, Relaxed};
 const PIECES: usize = 8;
 
 /// Hands out the range `0..len` in pieces. After "guided self-scheduling" (Polychronopoulos and Kuck, 1987).
-pub(crate) struct Pieces {
+struct Pieces {
     next: AtomicUsize,
     len: usize,
     threads: usize,
 }
 
 impl Pieces {
-    pub(crate) fn new(len: usize, threads: usize) -> Self {
+    fn new(len: usize, threads: usize) -> Self {
         Self {
             next: AtomicUsize::new(0),
             len,
@@ -61,7 +61,7 @@ impl Pieces {
 pub(crate) struct FirstPanic(Mutex<Option<Box<dyn Any + Send>>>);
 
 impl FirstPanic {
-    /// Runs `call`; whether it did not panic.
+    /// Runs `call`; whether it did not panic. Does not unwind.
     pub(crate) fn guard(&self, call: impl FnOnce()) -> bool {
         let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
             return true;
@@ -73,22 +73,59 @@ impl FirstPanic {
         false
     }
 
+    fn take(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.0
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
     /// Goes on with the panic, if there was one.
-    pub(crate) fn resume(self) {
-        if let Some(payload) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    pub(crate) fn resume(mut self) {
+        if let Some(payload) = self.take() {
             resume_unwind(payload);
         }
     }
 }
 
+/// A payload may panic when it is dropped; that one is forgotten.
+impl Drop for FirstPanic {
+    fn drop(&mut self) {
+        if let Some(payload) = self.take() {
+            swallow(payload);
+        }
+    }
+}
+
+/// `f` of every item, in order. `run` may have others work at the batch that it is given, and what they leave is done
+/// here. The first panic goes on when all results are dropped.
+pub(crate) fn map<T, R, F>(
+    items: &[T],
+    f: F,
+    threads: usize,
+    run: impl FnOnce(&dyn Batch),
+) -> Vec<R>
+where
+    T: Sync,
+    R: Send,
+    F: Fn(&T) -> R + Sync,
+{
+    let map = Map::new(items, f, threads);
+    run(&map);
+    map.finish()
+}
+
 /// `f` over every item of a slice, results in order.
 ///
 /// # Invariants
-/// * I1: each index is claimed once, so each place behind `out` is written at most once, and by one thread.
-/// * I2: when no visitor is left, every place is written but those in `missing`.
-pub(crate) struct Map<'a, T, R, F> {
+/// * I1: each index is claimed once, so each place is written at most once, and by one thread.
+/// * I2: of what a call of `work` has claimed, each place is written when it returns, but those in `missing`; it does
+///   not unwind.
+/// * I3: `places` are the `items.len()` places of `out`, which nobody else uses before `finish`.
+struct Map<'a, T, R, F> {
     items: &'a [T],
-    out: *mut R,
+    out: Vec<R>,
+    places: *mut R,
     f: F,
     pieces: Pieces,
     missing: Mutex<Vec<usize>>,
@@ -99,51 +136,60 @@ pub(crate) struct Map<'a, T, R, F> {
 // two threads touch, `f` is shared (`F: Sync`).
 unsafe impl<T: Sync, R: Send, F: Sync> Sync for Map<'_, T, R, F> {}
 
-impl<'a, T, R, F: Fn(&T) -> R> Map<'a, T, R, F> {
-    /// `out` must have places for as many results as there are items.
-    pub(crate) fn new(items: &'a [T], out: &mut Vec<R>, f: F, threads: usize) -> Self {
+impl<'a, T: Sync, R: Send, F: Fn(&T) -> R + Sync> Map<'a, T, R, F> {
+    fn new(items: &'a [T], f: F, threads: usize) -> Self {
+        let mut out = Vec::new();
         out.reserve_exact(items.len());
-        let pieces = Pieces::new(items.len(), threads);
-        let missing = Mutex::default();
-        let out = out.as_mut_ptr();
         Self {
             items,
+            places: out.as_mut_ptr(),
             out,
             f,
-            pieces,
-            missing,
+            pieces: Pieces::new(items.len(), threads),
+            missing: Mutex::default(),
             panic: FirstPanic::default(),
         }
     }
 
-    /// Ends the batch: `out` holds all results, or the first panic goes on once those made are dropped.
-    pub(crate) fn finish(self, out: &mut Vec<R>) {
-        let missing = self
+    /// Does what is left. All results, unless there was a panic: then that goes on, once the others are dropped.
+    fn finish(mut self) -> Vec<R> {
+        self.work();
+        let mut missing = self
             .missing
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         if missing.is_empty() {
-            // SAFETY: I2, all of the places reserved by `new` are written.
-            unsafe { out.set_len(self.items.len()) };
-            return;
+            // SAFETY: all is claimed, and no other call of `work` goes on, since nobody else borrows `self`: I2, all
+            // places are written.
+            unsafe { self.out.set_len(self.items.len()) };
+            return self.out;
         }
-        for index in (0..self.items.len()).filter(|index| !missing.contains(index)) {
+        missing.sort_unstable();
+        let mut missing = missing.into_iter().peekable();
+        for index in 0..self.items.len() {
+            if missing.next_if_eq(&index).is_some() {
+                continue;
+            }
             self.panic.guard(|| {
-                // SAFETY: the place lies within what `new` reserved.
-                let place = unsafe { self.out.add(index) };
-                // SAFETY: I2, it is written; `out` keeps its length of 0, so it is dropped only here.
+                // SAFETY: I3, the place is one of `out`'s.
+                let place = unsafe { self.places.add(index) };
+                // SAFETY: as above, it is written; `out` keeps its length of 0, so it is dropped only here.
                 unsafe { place.drop_in_place() };
             });
         }
         self.panic.resume();
+        self.out
     }
 }
 
 impl<T, R, F: Fn(&T) -> R> Map<'_, T, R, F> {
-    /// Writes the results of a piece that is the caller's, and takes their indices out of it one by one: after a panic its
-    /// first is the index of the call.
+    /// Writes the results of a piece, and takes their indices out of it one by one: after a panic its first is the index of
+    /// the call.
+    ///
+    /// # Safety
+    /// The piece is what is left of one that the calling thread has claimed.
     #[inline]
-    fn write(&self, piece: &mut Range<usize>) {
+    unsafe fn write(&self, piece: &mut Range<usize>) {
         /// Says how far it came, also in a panic: until then that stays in a register.
         struct Progress<'a>(&'a mut usize, usize);
         impl Drop for Progress<'_> {
@@ -156,9 +202,9 @@ impl<T, R, F: Fn(&T) -> R> Map<'_, T, R, F> {
         for (nth, item) in items.iter().enumerate() {
             progress.1 = nth;
             let result = (self.f)(item);
-            // SAFETY: the place lies within what `new` reserved, as the item does within the items.
-            let place = unsafe { self.out.add(start + nth) };
-            // SAFETY: I1, the place is ours and not written.
+            // SAFETY: I3, the place is one of `out`'s, as the item is one of the items.
+            let place = unsafe { self.places.add(start + nth) };
+            // SAFETY: I1 and the caller, the place is this thread's and not written.
             unsafe { place.write(result) };
         }
         progress.1 = items.len();
@@ -168,7 +214,8 @@ impl<T, R, F: Fn(&T) -> R> Map<'_, T, R, F> {
 impl<T: Sync, R: Send, F: Fn(&T) -> R + Sync> Batch for Map<'_, T, R, F> {
     fn work(&self) {
         while let Some(mut piece) = self.pieces.claim() {
-            while !self.panic.guard(|| self.write(&mut piece)) {
+            // SAFETY: this thread has claimed the piece, and what was written or failed is taken out of it.
+            while !self.panic.guard(|| unsafe { self.write(&mut piece) }) {
                 // This index has no result; the rest of the piece goes on.
                 let failed = piece.start;
                 piece.start += 1;
@@ -185,11 +232,34 @@ impl<T: Sync, R: Send, F: Fn(&T) -> R + Sync> Batch for Map<'_, T, R, F> {
     }
 }
 
+/// `f` of pieces that together are `items`. `run` as in [`map`].
+pub(crate) fn for_each_mut<T, F>(
+    items: &mut [T],
+    f: F,
+    threads: usize,
+    run: impl FnOnce(&dyn Batch),
+) where
+    T: Send,
+    F: Fn(&mut [T]) + Sync,
+{
+    let each = ForEach {
+        pieces: Pieces::new(items.len(), threads),
+        items: items.as_mut_ptr(),
+        f,
+        panic: FirstPanic::default(),
+        borrow: PhantomData,
+    };
+    run(&each);
+    each.work();
+    each.panic.resume();
+}
+
 /// `f` over pieces of a slice that it may change.
 ///
 /// # Invariants
 /// * I1: pieces do not overlap, and each is claimed once.
-pub(crate) struct ForEach<'a, T, F> {
+/// * I2: `items` is the first of as many items as there are in `pieces`, borrowed mutably for `'a`.
+struct ForEach<'a, T, F> {
     items: *mut T,
     f: F,
     pieces: Pieces,
@@ -200,31 +270,12 @@ pub(crate) struct ForEach<'a, T, F> {
 // SAFETY: by I1 each item is lent to one thread (`T: Send`), `f` is shared (`F: Sync`).
 unsafe impl<T: Send, F: Sync> Sync for ForEach<'_, T, F> {}
 
-impl<'a, T, F: Fn(&mut [T])> ForEach<'a, T, F> {
-    pub(crate) fn new(items: &'a mut [T], f: F, threads: usize) -> Self {
-        let pieces = Pieces::new(items.len(), threads);
-        let items = items.as_mut_ptr();
-        Self {
-            items,
-            f,
-            pieces,
-            panic: FirstPanic::default(),
-            borrow: PhantomData,
-        }
-    }
-
-    /// Ends the batch; the first panic goes on.
-    pub(crate) fn finish(self) {
-        self.panic.resume();
-    }
-}
-
 impl<T: Send, F: Fn(&mut [T]) + Sync> Batch for ForEach<'_, T, F> {
     fn work(&self) {
         while let Some(piece) = self.pieces.claim() {
-            // SAFETY: the piece lies within the slice that `new` was given.
+            // SAFETY: I2, the piece lies within the slice.
             let first = unsafe { self.items.add(piece.start) };
-            // SAFETY: I1, the piece is ours alone; the slice is borrowed mutably while the batch lives.
+            // SAFETY: I1, the piece is ours alone; I2, the slice is borrowed mutably while the batch lives.
             let items = unsafe { std::slice::from_raw_parts_mut(first, piece.len()) };
             self.panic.guard(|| (self.f)(items));
         }

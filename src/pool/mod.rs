@@ -1,20 +1,18 @@
 //! Pools: workers for batches over borrowed data.
 //!
-//! A batch is run by its caller, together with whoever is free: the caller takes pieces until none is left,
-//! then waits only for pieces that others have begun. It never runs anybody else's work meanwhile, so
-//! batches inside batches cannot deadlock.
+//! A batch is run by its caller, together with whoever is free: the caller takes pieces while there are any, also those
+//! that running pieces add, and waits only for pieces that others have begun. It never runs anybody else's work meanwhile,
+//! so batches inside batches cannot deadlock.
 
 mod batch;
 pub(crate) mod board;
-mod scope;
+pub(crate) mod scope;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::affinity::{Pin, allowed_cores};
+use crate::affinity::Pin;
 use crate::edge::{Call, InputPeek, To, Tx};
 use crate::error::BuildError;
 use crate::executor::Executor;
@@ -25,13 +23,15 @@ use crate::placement::Placement;
 use crate::plan::{Build, Detached, DutyPlan, Plan};
 use crate::worker::duty::{Poll, Polled};
 use crate::worker::is_inside;
-use batch::{ForEach, Map};
 use board::{Batch, Board};
 pub use scope::Scope;
-use scope::Tasks;
 
 /// Batches that can be open to helpers at the same time.
 const SLOTS: usize = 32;
+
+/// The most workers of one pool: as many as a Linux kernel for x86-64 can be built for processors. Each has a thread, and
+/// remembers 40 bytes of each other.
+const MOST_WORKERS: usize = 8192;
 
 /// Workers that help with batches, up to 32 at the same time; the callers of more do those alone. Dropping it
 /// lets the workers finish what they have begun, and joins them.
@@ -45,7 +45,7 @@ const SLOTS: usize = 32;
 pub struct Pool {
     executor: Arc<Executor<Infallible>>,
     board: Arc<Board>,
-    /// Calls workers; `None` where the caller is the only one.
+    /// Calls workers. `None` where the caller is the only one: then the board has no slots.
     bell: Option<Bell>,
     threads: Detached,
     helpers: usize,
@@ -62,7 +62,8 @@ impl Pool {
         Arc::clone(&self.executor.core)
     }
 
-    /// How many threads work at a batch, its caller included.
+    /// How many threads work at a batch: its caller, and all threads of the pool. A batch of another caller shares the
+    /// latter. [`Pool::placement`] lists those alone, so it has one worker less.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.helpers + 1
@@ -78,11 +79,8 @@ impl Pool {
         R: Send,
         F: Fn(&T) -> R + Sync,
     {
-        let mut out = Vec::new();
-        let map = Map::new(items, &mut out, f, self.workers());
-        self.run(&map, items.len());
-        map.finish(&mut out);
-        out
+        let run = |batch: &dyn Batch| self.run(batch, items.len());
+        batch::map(items, f, self.workers(), run)
     }
 
     /// `f` on pieces that together are `items`, each once. How it is cut depends on the number of workers
@@ -97,62 +95,41 @@ impl Pool {
         F: Fn(&mut [T]) + Sync,
     {
         let count = items.len();
-        let each = ForEach::new(items, f, self.workers());
-        self.run(&each, count);
-        each.finish();
+        batch::for_each_mut(items, f, self.workers(), |batch| self.run(batch, count));
     }
 
-    /// Lends `f` a scope to spawn tasks in, which may borrow; returns when `f` and all tasks are done.
+    /// Lends `f` a scope to spawn tasks in, which may borrow. Returns when `f` and all tasks are done, also those that
+    /// tasks have spawned.
     ///
-    /// Nothing says when a task begins: a scope whose tasks wait for one another may wait for ever.
+    /// Tasks begin in the order in which they were spawned, on as many threads as are free. The caller runs tasks once `f`
+    /// is over, as long as there are any; before that, only the pool's threads do. So tasks that wait for one another may
+    /// wait for ever, where they are more than the [workers](Pool::workers) that are free; and so may an `f` that waits
+    /// for a task, in a pool of one worker.
+    ///
+    /// A task runs on the stack of a worker or of the caller, never inside another task or inside
+    /// [`Scope::spawn`]: that stack need not be larger for many tasks, or for long chains of them. Waiting tasks take
+    /// memory, and since the oldest begins first, a tree of tasks has all of one level waiting.
     ///
     /// # Panics
-    /// A panic in `f` goes on here, and otherwise the first one in a task, when all the others are done.
+    /// A panic in a task costs that task: the others run all the same. When all are done, a panic in `f` goes on here,
+    /// and otherwise the first one in a task.
     pub fn scope<'env, F, R>(&'env self, f: F) -> R
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     {
-        let tasks = match Tasks::new() {
-            Ok(tasks) => tasks,
-            Err(error) => panic!("no memory for a scope's ring of tasks: {error}"),
-        };
-        let result = {
-            let posted = self.bell.as_ref().and_then(|_| self.board.post(&tasks));
-            let scope = Scope {
-                tasks: &tasks,
-                helpers: posted.as_ref().zip(self.bell.as_ref()),
-                scope: PhantomData,
-                env: PhantomData,
-            };
-            let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-            loop {
-                tasks.work();
-                if let Some(posted) = &posted {
-                    posted.drain();
-                }
-                if !tasks.has_more() {
-                    break result;
-                }
-            }
-        };
-        match result {
-            Ok(result) => {
-                tasks.panic.resume();
-                result
-            }
-            Err(payload) => resume_unwind(payload),
-        }
+        scope::run(&self.board, self.bell.as_ref(), f)
     }
 
+    /// Opens a batch to helpers, if there are any and it has pieces for them. Returns when it is done; what nobody could
+    /// be called for is left to the caller.
     fn run(&self, batch: &dyn Batch, len: usize) {
-        let helpers = self.bell.as_ref().filter(|_| len > 1);
-        let posted = helpers.and_then(|bell| {
-            let posted = self.board.post(batch);
-            bell.call_one();
-            posted
-        });
-        batch.work();
-        drop(posted);
+        if len > 1
+            && let Some(bell) = &self.bell
+        {
+            self.board.post(Some(bell), batch, |posted| {
+                posted.added();
+            });
+        }
     }
 
     /// Which worker runs where; the caller of a batch is not among them.
@@ -186,8 +163,10 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many threads work at a batch: one less is started, because its caller works too. As many as there
-    /// are allowed cores where nothing is said.
+    /// Sets how many threads work at a batch, its caller included: `start` starts one less. Threads beyond the cores are
+    /// worth it only for work that waits, for a disk or a timer. At most 8192. Default: one for each
+    /// [allowed core](crate::allowed_cores), or fewer under a CPU quota, as for a pipeline
+    /// ([`Builder::workers`](crate::Builder::workers)).
     pub fn workers(mut self, workers: usize) -> Self {
         self.plan.config.workers = Some(workers);
         self
@@ -231,15 +210,25 @@ impl PoolBuilder {
     /// [`BuildError`]: the first thing that is wrong. Nothing is left behind.
     pub fn start(self) -> Result<Pool, BuildError> {
         let mut plan = self.plan;
-        let workers = plan.config.workers.unwrap_or(allowed_cores().len());
+        let workers = plan
+            .config
+            .workers
+            .unwrap_or_else(|| plan.config.default_workers());
         if workers == 0 {
             return Err(BuildError::ZeroWorkers);
         }
+        if workers > MOST_WORKERS {
+            return Err(BuildError::TooMany {
+                what: "workers".to_string(),
+                count: workers,
+                most: MOST_WORKERS,
+            });
+        }
         plan.config.workers = Some((workers - 1).max(1));
         plan.config.is_beside_caller = true;
-        let board = Arc::new(Board::new(SLOTS));
-        let executor = Arc::clone(&plan.executor);
         let helpers = workers - 1;
+        let board = Arc::new(Board::new(if helpers > 0 { SLOTS } else { 0 }));
+        let executor = Arc::clone(&plan.executor);
         let behind = plan.add_edge(false);
         for instance in 0..helpers {
             let looks = Looks {

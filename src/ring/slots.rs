@@ -49,12 +49,37 @@ impl<T> Slot<T> {
     }
 }
 
-/// Memory for `count` slots, or an error where the allocator has none (never an abort).
+/// Memory for `count` slots of a ring that takes `capacity`, each made by `slot`.
+///
+/// # Errors
+/// [`RingError::OutOfMemory`] where the allocator has none (never an abort).
 pub(crate) fn allocate<S>(
     count: usize,
     capacity: usize,
-    mut slot: impl FnMut(usize) -> S,
+    slot: impl FnMut(usize) -> S,
 ) -> Result<Box<[S]>, RingError> {
+    let mut slots = reserve(count, capacity)?;
+    slots.extend((0..count).map(slot));
+    Ok(slots.into_boxed_slice())
+}
+
+/// [`allocate`] of empty slots; takes no time where they take no memory.
+pub(crate) fn allocate_empty<T>(
+    count: usize,
+    capacity: usize,
+) -> Result<Box<[Slot<T>]>, RingError> {
+    let mut slots = reserve(count, capacity)?;
+    if size_of::<Slot<T>>() == 0 {
+        // SAFETY: a Vec of what has no size has room for any number; and an empty slot is memory that need not be
+        // initialised, here none at all.
+        unsafe { slots.set_len(count) };
+    } else {
+        slots.extend((0..count).map(|_| Slot::new()));
+    }
+    Ok(slots.into_boxed_slice())
+}
+
+fn reserve<S>(count: usize, capacity: usize) -> Result<Vec<S>, RingError> {
     let mut slots = Vec::new();
     slots
         .try_reserve_exact(count)
@@ -62,8 +87,7 @@ pub(crate) fn allocate<S>(
             capacity,
             bytes: count.saturating_mul(size_of::<S>()),
         })?;
-    slots.extend((0..count).map(&mut slot));
-    Ok(slots.into_boxed_slice())
+    Ok(slots)
 }
 
 /// Drops values one by one until `next` has none, also when a drop panics. `next` must have forgotten

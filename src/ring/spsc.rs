@@ -22,7 +22,7 @@ use std::marker::PhantomData;
 use crossbeam_utils::CachePadded;
 
 use super::cursor::{Cursors, LEFT, STEP, distance};
-use super::slots::{Slot, allocate, drop_each};
+use super::slots::{Slot, allocate_empty, drop_each};
 use crate::error::{Full, RingError};
 use crate::sync::{Acquire, Arc, IS_MODEL, Relaxed, Release, spin_hint};
 
@@ -56,7 +56,7 @@ pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError>
 #[doc(hidden)]
 pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let cursors = Arc::new(Cursors::new(capacity, size_of::<T>(), start)?);
-    let slots = allocate(cursors.slots(), capacity, |_| Slot::new())?;
+    let slots = allocate_empty(cursors.slots(), capacity)?;
     let word = cursors.start();
     let shared = Arc::new(Shared {
         slots,

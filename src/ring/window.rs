@@ -256,7 +256,7 @@ impl<T> Taker<T> {
         self.shared.set(ticket, later.wrapping_mul(2));
         self.head = ticket.wrapping_add(STEP);
         // ORDERING: Release. The slot is open before the window moves.
-        // Pairs with: `Placer::room` (Acquire). Model: loom-tests/tests/window.rs::order.
+        // Pairs with: the gate in `Rx::fill` (Acquire). Model: loom-tests/tests/window.rs::order.
         self.shared.cursors.head.store(self.head, Release);
     }
 

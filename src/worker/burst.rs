@@ -5,11 +5,14 @@ use crate::counters::Tally;
 use crate::edge::Rx;
 use crate::lifecycle::Core;
 use crate::policy::{Opened, Policy};
+use crate::scale::Share;
 use crate::stage::{Flow, Stage};
 
 /// The hot loop of a poll, and what it does not change.
 pub(super) struct Burst<'a> {
     pub(super) core: &'a Core,
+    /// The instance's part in the number of its stage's instances, where that changes.
+    pub(super) share: Option<&'a Share>,
     pub(super) tally: &'a Tally,
     /// Jobs from one publication to the next.
     pub(super) stride: usize,
@@ -50,7 +53,7 @@ impl Burst<'_> {
             let flow = match P::open(&mut out.clock, item) {
                 Opened::Job(job) => stage.job(job, &mut Emit::<S::Out, E, P>(out)),
                 Opened::Passed(passed) => {
-                    out.put(passed); // Nothing is held when a job starts.
+                    drop(out.offer(passed)); // Nothing is held when a job starts.
                     Ok(Flow::Done)
                 }
                 Opened::Late(job) => {
@@ -73,7 +76,7 @@ impl Burst<'_> {
                 until_publication = self.stride;
                 out.tx.publish();
             }
-            if !out.tx.has_room() {
+            if !out.tx.has_room() || self.share.is_some_and(|share| !share.is_wanted()) {
                 break;
             }
         }

@@ -162,10 +162,11 @@ where
         if phase.drops_queued() {
             return self.abandon(jobs);
         }
-        if self.share.is_some() && !self.lives(jobs) {
+        // What is held or open goes first: who is not wanted ends with that, and begins nothing new.
+        if !self.resume(jobs) {
             return;
         }
-        if !self.resume(jobs) {
+        if self.share.is_some() && !self.lives(jobs) {
             return;
         }
         // Room before a claim: a job in hand is no longer counted by its ring.
@@ -179,6 +180,7 @@ where
                 let before = *jobs;
                 let mut burst = Burst {
                     core: &self.executor.core,
+                    share: self.share.as_ref(),
                     tally: &self.tally,
                     stride: self.pace.stride(),
                     jobs,
@@ -213,6 +215,7 @@ where
         } else if !share.is_wanted() && self.is_settled() && self.rx.in_hand() == 0 {
             self.dormant = true;
             *jobs += 1;
+            self.rx.pass_on();
             self.retire();
             self.rx.leave_to_siblings();
         } else {
@@ -351,7 +354,7 @@ where
     /// After a panic, which may be in the old state's drop too.
     fn rebuild(&mut self) {
         let gone = catch_unwind(AssertUnwindSafe(|| {
-            drop(self.stage.take());
+            self.drop_state(drop);
             self.tell_stop();
         }));
         match gone {
@@ -364,18 +367,14 @@ where
     fn build(&mut self) {
         let built = catch_unwind(AssertUnwindSafe(|| {
             self.stage = Some((self.make)(&self.context, &self.parts.tallies));
+            self.dormant = false;
+            if let Some(share) = &self.share {
+                share.scale.joined();
+            }
             self.tell_start();
         }));
         match built {
-            Ok(()) => {
-                self.poisoned = false;
-                if let Some(share) = &self.share
-                    && self.dormant
-                {
-                    self.dormant = false;
-                    share.scale.joined();
-                }
-            }
+            Ok(()) => self.poisoned = false,
             Err(payload) => self.fail_state(payload),
         }
     }
@@ -423,8 +422,11 @@ where
             self.out.tally.discard();
             drop(result);
         }
-        self.rx.fill_to_drop();
-        while let Some(ticket) = self.rx.ticket() {
+        loop {
+            self.rx.fill_to_drop();
+            let Some(ticket) = self.rx.ticket() else {
+                break;
+            };
             let item = self.rx.take(ticket);
             *jobs += 1;
             self.rx.release();
@@ -446,18 +448,33 @@ where
     /// Ends the state, if there is one.
     #[cold]
     fn retire(&mut self) {
-        let Some(mut stage) = self.stage.take() else {
-            return;
+        let is_whole = !std::mem::replace(&mut self.poisoned, true);
+        let is_gone = self.drop_state(|mut stage| {
+            if is_whole {
+                stage.end();
+            }
+        });
+        if is_gone {
+            self.tell_stop();
+        }
+    }
+
+    /// Takes the state, if there is one, and has it dropped. The instance counts until then, also if that panics.
+    fn drop_state(&mut self, drop: impl FnOnce(S)) -> bool {
+        struct Left<'a>(Option<&'a Share>);
+        impl Drop for Left<'_> {
+            fn drop(&mut self) {
+                if let Some(share) = self.0 {
+                    share.scale.left();
+                }
+            }
+        }
+        let Some(stage) = self.stage.take() else {
+            return false;
         };
-        if !self.poisoned {
-            self.poisoned = true;
-            stage.end();
-        }
+        let _left = Left(self.share.as_ref());
         drop(stage);
-        if let Some(share) = &self.share {
-            share.scale.left();
-        }
-        self.tell_stop();
+        true
     }
 
     fn word(&self) -> usize {

@@ -59,6 +59,8 @@ pub(crate) struct Worker<'env, 'own> {
     helps: bool,
     idle: Box<dyn IdleStrategy>,
     nap: Nap,
+    /// Whether it had nothing to do since its last poll of a duty that others can help with.
+    has_rested: bool,
     /// What is left of a spin that the strategy has asked for.
     hints: u32,
     /// What its looks for helping have seen: of each duty; when the poll of each worker was last found to be long; and how
@@ -164,6 +166,7 @@ impl<'env, 'own> Worker<'env, 'own> {
             helps,
             idle,
             nap: Nap::default(),
+            has_rested: true,
             hints: 0,
             seen,
             held_up,
@@ -341,6 +344,10 @@ impl<'env, 'own> Worker<'env, 'own> {
     pub(crate) fn poll_floating(&mut self, number: usize) -> usize {
         let floor = &*self.floor;
         let station = &floor.stations[number];
+        if self.has_rested {
+            self.has_rested = false;
+            floor.lot.take_up();
+        }
         floor.lot.enter_poll(self.index);
         self.current = Some(Polling::Floating(number));
         let polled = station.try_poll();

@@ -32,16 +32,8 @@ impl<T, C> Out<'_, T, C> {
         if self.tx.is_nowhere() {
             self.tally.discard();
         }
-        self.put(item);
+        self.held = self.tx.try_send(item).err();
         Ok(())
-    }
-
-    /// [`Out::offer`] where nothing is held.
-    #[inline]
-    pub(super) fn put(&mut self, item: T) {
-        if let Err(item) = self.tx.try_send(item) {
-            self.held = Some(item);
-        }
     }
 
     /// Sends what is held. Whether nothing is any more.

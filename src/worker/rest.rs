@@ -19,6 +19,7 @@ impl<'own> Worker<'_, 'own> {
 
     /// Idles once, as the strategy says.
     pub(super) fn rest(&mut self) {
+        self.has_rested = true;
         if self.hints == 0 {
             let step = self.guard(|idle| idle.idle()).unwrap_or(Step::Yield);
             let Step::Spin(hints) = step else {

@@ -295,8 +295,7 @@ impl<'env> Station<'env> {
 
     /// What a bound duty, polled by its only worker, lets others see.
     pub(crate) fn show(&self, polled: &Polled) {
-        // ORDERING: Release. Who sees the word sees what the poll published before.
-        // Pairs with: looks that only hint (Relaxed); by an exchange, as in `try_poll`.
-        self.flags.word.swap(polled.word | BOUND, Release);
+        // Relaxed: looks at the word of a bound duty only hint. By an exchange, so that no sleeper's last look misses it.
+        self.flags.word.swap(polled.word | BOUND, Relaxed);
     }
 }

@@ -1,6 +1,7 @@
 //! Deadlines: of single jobs, and of the whole pipeline.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -298,5 +299,115 @@ fn r_a5_a_token_stops_the_executor_from_inside_a_job() {
         assert!(token.is_stopped() && token.is_cancelled() && token.deadline().is_none());
         assert_eq!(report.counters.stages[0].finished, 11);
         assert!(results <= 11);
+    });
+}
+
+/// How the job is dispatched that waits for room.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Wait,
+    WaitLimited,
+    All,
+    Batch,
+    /// With a moment of its own, which stays as it is.
+    Due,
+}
+
+/// Job 0 holds the only instance up for longer than a job may take, job 1 waits in the ring of one, and job 2 is offered
+/// meanwhile; what became of job 2.
+fn offered_while_full(way: Way) -> Result<u32, JobError<Infallible>> {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let offers = Gate::default();
+    let stage = offers.clone();
+    let (mut dispatcher, receiver, pipeline) = Pipeline::<Infallible>::builder::<u32>()
+        .per_job()
+        .job_timeout(LIMIT)
+        .capacity(1)
+        .stage("only", Instances::new(1), move |_| {
+            let offers = stage.clone();
+            map(move |job| {
+                if job == 0 {
+                    offers.pass();
+                    thread::sleep(LIMIT + SHORT); // The job's work.
+                }
+                job
+            })
+        })
+        .start()
+        .unwrap();
+    let feeder = thread::spawn(move || {
+        dispatcher.dispatch(0).unwrap();
+        dispatcher.dispatch(1).unwrap();
+        offers.open();
+        match way {
+            Way::Wait => dispatcher.dispatch(2).unwrap(),
+            Way::WaitLimited => dispatcher.dispatch_timeout(2, LONG).unwrap(),
+            Way::All => assert_eq!(dispatcher.dispatch_all([2]), Ok(1)),
+            Way::Batch => dispatcher.dispatch_batch(&mut [2].into()).unwrap(),
+            Way::Due => dispatcher.dispatch_due(2, Instant::now() + LIMIT).unwrap(),
+        }
+    });
+    let outcomes: Vec<_> = receiver.collect();
+    feeder.join().unwrap();
+    pipeline.join().unwrap();
+    assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+    assert!(matches!(outcomes[0], Err(JobError::TimedOut { .. })));
+    assert!(matches!(outcomes[1], Err(JobError::Expired { .. })));
+    outcomes[2].clone()
+}
+
+#[test]
+fn the_wait_for_room_does_not_count_as_a_jobs_time() {
+    for way in [Way::Wait, Way::WaitLimited, Way::All, Way::Batch] {
+        within(move || assert_eq!(offered_while_full(way), Ok(2), "{way:?}"));
+    }
+}
+
+#[test]
+fn the_wait_for_room_counts_where_a_job_has_a_moment_of_its_own() {
+    within(|| {
+        let outcome = offered_while_full(Way::Due);
+        assert!(
+            matches!(outcome, Err(JobError::Expired { .. })),
+            "{outcome:?}"
+        );
+    });
+}
+
+/// The same for `run`, where the ring of the job's key is full.
+#[test]
+fn the_wait_for_room_does_not_count_as_a_jobs_time_in_run() {
+    within(|| {
+        const LIMIT: Duration = Duration::from_millis(300);
+        let taken = Arc::new(AtomicU32::new(0));
+        let stage = Arc::clone(&taken);
+        let mut outcomes = Vec::new();
+        Pipeline::<Infallible>::builder::<u32>()
+            .per_job()
+            .job_timeout(LIMIT)
+            .capacity(1)
+            .stage(
+                "only",
+                Instances::bound([allowed_cores()[0]]).keyed(|_: &u32| 0),
+                move |_| {
+                    let taken = Arc::clone(&stage);
+                    map(move |job| {
+                        if job == 0 {
+                            until(|| taken.load(SeqCst) == 3);
+                            thread::sleep(LIMIT + SHORT); // The job's work.
+                        }
+                        job
+                    })
+                },
+            )
+            .run(
+                (0..3).inspect(|_| {
+                    taken.fetch_add(1, SeqCst);
+                }),
+                |outcome| outcomes.push(outcome),
+            )
+            .unwrap();
+        assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+        assert_eq!(outcomes[2], Ok(2), "{outcomes:?}");
     });
 }

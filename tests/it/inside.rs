@@ -95,8 +95,11 @@ fn dispatch_acts_as_try_dispatch() {
             let refused = own.dispatch_timeout(boxed(|| 1), Duration::MAX);
             assert!(matches!(refused, Err(DispatchError::Full(_))));
             let refused = own.dispatch_all([boxed(|| 1), boxed(|| 1)]).unwrap_err();
-            assert_eq!((refused.accepted, refused.rest.len()), (0, 1));
+            assert_eq!(refused.accepted, 0);
             assert!(matches!(refused.refused, DispatchError::Full(_)));
+            let mut batch = [boxed(|| 1), boxed(|| 1)].into();
+            let refused = own.dispatch_batch(&mut batch);
+            assert_eq!((refused, batch.len()), (Err(DispatchError::Full(())), 2));
             own.done();
             accepted
         });

@@ -29,7 +29,7 @@ const TABLE: &[(&str, u32, &[&str])] = &[
     ("ring::window", 10, &["ring::mpmc::*"]),
     ("event", 10, &[]),
     ("idle", 10, &["event"]),
-    ("affinity", 10, &[]),
+    ("affinity::*", 10, &["affinity::*"]),
     // Policy and state.
     ("lot::flags", 20, &[]),
     ("lot::berths", 20, &["lot::flags"]),
@@ -133,14 +133,14 @@ const TABLE: &[(&str, u32, &[&str])] = &[
 /// Words that only the files named may have in their code.
 const RESERVED: &[(&str, &[&str])] = &[
     ("loom", &["sync.rs", "lib.rs"]),
-    ("core_affinity", &["affinity.rs"]),
+    ("core_affinity", &["affinity/portable.rs"]),
     ("SeqCst", &["sync.rs"]),
     ("fence", &["sync.rs"]),
     ("compiler_fence", &["sync.rs"]),
     ("fence_seq_cst", &["sync.rs", "event.rs"]),
     ("fence_compiler", &["sync.rs", "event.rs"]),
     ("Condvar", &["sync.rs", "event.rs"]),
-    ("libc", &["event.rs", "affinity.rs"]),
+    ("libc", &["event.rs", "affinity/linux.rs"]),
     ("println", &[]),
     ("eprintln", &[]),
 ];

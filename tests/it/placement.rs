@@ -1,15 +1,21 @@
 //! Where stages run: bound, floating and fused; threads' names and cores; what `placement()` says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
-use crate::common::{Door, until, within};
+use crate::common::alone::alone;
+use crate::common::masks::{all_numbers, move_here, move_to, own_cores};
+use crate::common::{Door, Gate, until, within};
 use ringmill::stage::map;
-use ringmill::{Instances, Pin, Pipeline, Placement, allowed_cores};
+use ringmill::{
+    BuildError, Builder, Ends, FailFast, Instances, One, Pin, Pipeline, Placement, Pool,
+    allowed_cores, on_all_cores,
+};
 
 type Pure = Pipeline<Infallible>;
 
@@ -327,6 +333,255 @@ fn f_4_whoever_is_free_helps_when_a_home_is_held_up() {
             drop(dispatcher);
             assert_eq!(collector.join().unwrap(), round % 10 + 2);
             pipeline.join().unwrap();
+        }
+    });
+}
+
+type Started = Result<Ends<u64, Infallible, FailFast, u64, One, One>, BuildError>;
+
+/// What `placement()` says of an executor, which ends then.
+fn placed(started: Started) -> Placement {
+    let (dispatcher, receiver, pipeline) = started.unwrap();
+    let placement = pipeline.placement();
+    drop((dispatcher, receiver));
+    pipeline.join().unwrap();
+    placement
+}
+
+/// Starts with as many instances as could ever be needed, and nothing said about workers and cores.
+fn unnamed(pin: Pin) -> Placement {
+    let builder = Pure::builder::<u64>().pin(pin);
+    placed(
+        builder
+            .stage("a", Instances::new(1024), |_| map(|x: u64| x))
+            .start(),
+    )
+}
+
+/// Starts one stage that is bound to a core.
+fn bound(core: usize) -> Started {
+    let builder = Pure::builder::<u64>();
+    builder
+        .stage("a", Instances::bound([core]), |_| map(|x: u64| x))
+        .start()
+}
+
+fn cores_of(placement: &Placement) -> Vec<usize> {
+    let workers = placement.workers.iter();
+    workers.map(|worker| worker.core.unwrap()).collect()
+}
+
+/// Calls `f` on a thread that is pinned to a core.
+fn pinned<R: Send>(core: usize, f: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            move_here(core);
+            let result = f();
+            assert_eq!(own_cores(), [core], "its mask is as it was");
+            result
+        });
+        thread.join().unwrap()
+    })
+}
+
+#[test]
+fn cores_do_not_depend_on_the_thread_that_asks_first() {
+    let test = "::cores_do_not_depend_on_the_thread_that_asks_first";
+    if !alone(&format!("{}{test}", module_path!()), "") {
+        return;
+    }
+    within(|| {
+        let allowed = own_cores();
+        let (one, last) = (allowed[0], allowed[allowed.len() - 1]);
+        // The least of the cores of this thread, which are all, and of a quota.
+        let count = thread::available_parallelism().unwrap().get();
+        let check = |placement: &Placement, caller: &[usize]| {
+            assert_eq!(cores_of(placement), allowed[..count]);
+            assert!(placement.workers.iter().all(|worker| worker.pinned));
+            assert!(placement.shared_cores().is_empty());
+            let cores = &placement.cores;
+            assert_eq!((&*cores.allowed, &*cores.caller), (&*allowed, caller));
+            assert_eq!(cores.quota, (count < allowed.len()).then_some(count));
+            assert!(cores.online >= allowed.len());
+        };
+        for core in [one, last] {
+            check(&pinned(core, || unnamed(Pin::BestEffort)), &[core]);
+            check(&pinned(core, || unnamed(Pin::Require)), &[core]);
+            assert_eq!(pinned(core, allowed_cores), allowed);
+            let workers = || Pool::builder().start().unwrap().workers();
+            assert_eq!((pinned(core, workers), workers()), (count, count));
+            for other in [one, last] {
+                let placement = pinned(core, || placed(bound(other)));
+                assert_eq!(cores_of(&placement), [other]);
+                assert!(placement.workers[0].pinned);
+                assert_eq!(placement.cores.quota, None, "no number depends on it");
+            }
+            // Left to the scheduler, workers are where the thread that starts them is.
+            let off = pinned(core, || unnamed(Pin::Off));
+            assert_eq!(off.workers.len(), 1);
+            assert_eq!((&*off.cores.allowed, off.cores.quota), (&[core][..], None));
+        }
+        check(&unnamed(Pin::BestEffort), &allowed);
+        assert_eq!(unnamed(Pin::Off).workers.len(), count);
+        assert_eq!(cores_of(&placed(bound(last))), [last]);
+    });
+}
+
+#[test]
+fn a_process_whose_threads_are_all_pinned_to_one_core_keeps_to_it_unless_others_are_named() {
+    let test =
+        "::a_process_whose_threads_are_all_pinned_to_one_core_keeps_to_it_unless_others_are_named";
+    if !alone(&format!("{}{test}", module_path!()), "") {
+        return;
+    }
+    within(|| {
+        let [one, last] = two_cores();
+        for number in all_numbers() {
+            move_to(number, one);
+        }
+        assert_eq!(allowed_cores(), [one]);
+        let placement = unnamed(Pin::BestEffort);
+        assert_eq!(cores_of(&placement), [one]);
+        says_one_core(&placement, one);
+        let builder = || Pure::builder::<u64>().workers(2);
+        let two = Instances::new(2);
+        let start = |builder: Builder<'static, u64, Infallible>| {
+            placed(builder.stage("a", two.clone(), |_| map(|x: u64| x)).start())
+        };
+        let placement = start(builder());
+        assert_eq!(cores_of(&placement), [one, one]);
+        assert_eq!(
+            placement.shared_cores(),
+            BTreeMap::from([(one, vec![0, 1])])
+        );
+        says_one_core(&placement, one);
+        // The system judges named cores, and duties are at home on all of them.
+        let placement = start(builder().cores([one, last]));
+        assert_eq!(cores_of(&placement), [one, last]);
+        assert_eq!(placement.shared_cores().is_empty(), one != last);
+        let homes = placement.workers.iter();
+        let homes = homes.filter(|worker| !worker.duties.is_empty()).count();
+        assert_eq!(homes, if one == last { 1 } else { 2 });
+        // While a thread is pinned to a core, that is one of the process's.
+        let (dispatcher, receiver, pipeline) = bound(last).unwrap();
+        assert!(pipeline.placement().workers[0].pinned);
+        assert!(allowed_cores().into_iter().eq(BTreeSet::from([one, last])));
+        drop((dispatcher, receiver));
+        pipeline.join().unwrap();
+        until(|| allowed_cores() == [one]);
+    });
+}
+
+#[test]
+fn a_process_that_is_started_on_one_core_keeps_to_it() {
+    within(|| {
+        let [one, _] = two_cores();
+        move_here(one); // What this thread starts inherits its mask.
+        let test = "::a_process_that_is_started_on_one_core_keeps_to_it";
+        if !alone(&format!("{}{test}", module_path!()), "") {
+            return;
+        }
+        assert_eq!(allowed_cores(), [one]);
+        let placement = unnamed(Pin::BestEffort);
+        assert_eq!(cores_of(&placement), [one]);
+        says_one_core(&placement, one);
+    });
+}
+
+/// The cores that its display ends with.
+fn says_one_core(placement: &Placement, core: usize) {
+    let cores = &placement.cores;
+    assert_eq!(
+        (&*cores.allowed, &*cores.caller),
+        (&[core][..], &[core][..])
+    );
+    let expected = match cores.online {
+        1 => "1 core".to_string(),
+        online => format!("1 of {online} cores: the calling thread's mask is {{{core}}}"),
+    };
+    let text = placement.to_string();
+    assert_eq!(text.lines().last(), Some(&*expected), "{text}");
+}
+
+#[test]
+fn two_workers_on_one_core_are_said() {
+    within(|| {
+        let [one, last] = two_cores();
+        let workers = |workers| Pure::builder::<u64>().workers(workers);
+        let two = || Instances::new(2);
+        let named = workers(2).cores([last]);
+        let named = placed(named.stage("a", two(), |_| map(|x: u64| x)).start());
+        assert_eq!(named.shared_cores(), BTreeMap::from([(last, vec![0, 1])]));
+        // Where there is one core, the second worker only helps.
+        let [first, second] = if one == last {
+            ["a/0, a/1", "no duty of its own"]
+        } else {
+            ["a/0", "a/1"]
+        };
+        let expected = format!(
+            "worker 0 \"ringmill/0\", core {last}; {first}\n\
+             worker 1 \"ringmill/1\", core {last}; {second}\n\
+             2 workers on core {last}: [0, 1]\n{}",
+            named.cores
+        );
+        assert_eq!(named.to_string(), expected);
+        // A worker that is bound beside one that floats.
+        let beside = workers(1).cores([last]);
+        let beside = beside.stage("a", Instances::new(1), |_| map(|x: u64| x));
+        let beside = beside.stage("b", Instances::bound([last]), |_| map(|x: u64| x));
+        let beside = placed(beside.start());
+        assert_eq!(beside.shared_cores(), BTreeMap::from([(last, vec![0, 1])]));
+        // Nobody shares where each has a core of its own, and where none has.
+        let off = workers(2).cores([last]).pin(Pin::Off);
+        let off = placed(off.stage("a", two(), |_| map(|x: u64| x)).start());
+        assert!(off.shared_cores().is_empty());
+        assert!(
+            off.to_string()
+                .starts_with("worker 0 \"ringmill/0\", any core; ")
+        );
+        if one != last {
+            let each = workers(2).cores([one, last]);
+            let each = placed(each.stage("a", two(), |_| map(|x: u64| x)).start());
+            assert!(each.shared_cores().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_closure_runs_on_all_cores_from_inside_a_job() {
+    let test = "::a_closure_runs_on_all_cores_from_inside_a_job";
+    if !alone(&format!("{}{test}", module_path!()), "") {
+        return;
+    }
+    within(|| {
+        let allowed = own_cores();
+        assert_eq!(on_all_cores(own_cores), Ok(allowed.clone()));
+        for core in [allowed[0], allowed[allowed.len() - 1]] {
+            let job = move || {
+                assert_eq!(own_cores(), [core]);
+                let gate = Gate::default();
+                let go = gate.clone();
+                let thread = on_all_cores(|| {
+                    thread::spawn(move || {
+                        go.pass();
+                        own_cores()
+                    })
+                });
+                assert_eq!(own_cores(), [core], "narrow again");
+                gate.open();
+                let kept = thread.unwrap().join().unwrap();
+                let panics = || on_all_cores(|| assert_eq!(own_cores(), [usize::MAX]));
+                assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+                assert_eq!(own_cores(), [core], "narrow again after a panic");
+                kept
+            };
+            assert_eq!(pinned(core, job), allowed);
+            let mut seen = Vec::new();
+            Pure::builder::<u64>()
+                .stage("a", Instances::bound([core]), |_| map(move |_: u64| job()))
+                .run([1], |kept| seen.push(kept))
+                .unwrap();
+            assert_eq!(seen.pop(), Some(allowed.clone()));
         }
     });
 }

@@ -1,12 +1,15 @@
 //! Pools: batches over borrowed data, nested, with panics.
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
+use std::time::Instant;
 
-use ringmill::{BuildError, Idle, Pin, Pool};
+use crate::common::within;
+use ringmill::stage::map;
+use ringmill::{BuildError, Idle, Instances, Pin, Pipeline, Pool};
 
 fn pools() -> impl Iterator<Item = Pool> {
     let idles = [Idle::backoff(), Idle::parking(), Idle::yielding()];
@@ -89,30 +92,47 @@ fn f_11_scope_runs_all_tasks_which_borrow_and_spawn() {
     }
 }
 
+/// More threads than there are cores, too.
 #[test]
 fn a_batch_is_shared_by_all_workers() {
-    let pool = Pool::builder().workers(3).start().unwrap();
-    // Each item waits for the other two, so that three threads must have one each.
-    let all = Barrier::new(3);
-    let threads = pool.map(&[(); 3], |()| {
-        all.wait();
-        thread::current().id()
-    });
-    assert_eq!(threads.into_iter().collect::<HashSet<_>>().len(), 3);
+    for workers in [3, 16, 64] {
+        within(move || {
+            let pool = Pool::builder().workers(workers).start().unwrap();
+            // Each item waits for the others, so that each thread must have one.
+            let all = Barrier::new(workers);
+            let threads = pool.map(&vec![(); workers], |()| {
+                all.wait();
+                thread::current().id()
+            });
+            let threads: HashSet<_> = threads.into_iter().collect();
+            assert_eq!(threads.len(), workers);
+        });
+    }
+}
+
+#[test]
+fn each_helper_is_home_to_one_duty() {
+    let pool = Pool::builder().workers(17).start().unwrap();
+    let workers = pool.placement().workers;
+    let duties: Vec<_> = workers.iter().map(|worker| &worker.duties[..]).collect();
+    let expected: Vec<_> = (0..16).map(|nth| [format!("help/{nth}")]).collect();
+    assert_eq!(duties, expected);
 }
 
 #[test]
 fn a_scope_helps_while_its_body_waits() {
-    let pool = Pool::builder().workers(2).start().unwrap();
-    for _ in 0..200 {
-        let meet = Barrier::new(2);
-        pool.scope(|scope| {
-            scope.spawn(|| {
+    within(|| {
+        let pool = Pool::builder().workers(2).start().unwrap();
+        for _ in 0..200 {
+            let meet = Barrier::new(2);
+            pool.scope(|scope| {
+                scope.spawn(|| {
+                    meet.wait();
+                });
                 meet.wait();
             });
-            meet.wait();
-        });
-    }
+        }
+    });
 }
 
 /// Counts how many of its kind there are.
@@ -152,6 +172,48 @@ fn a_panic_costs_one_item_and_goes_on_at_the_end() {
         assert_eq!(calls.into_inner(), 500);
         assert_eq!(alive.into_inner(), 0, "results of a failed map are dropped");
     }
+}
+
+/// Panics without a message on the screen.
+fn panic_quietly() -> ! {
+    resume_unwind(Box::new(()))
+}
+
+#[test]
+fn results_beside_many_panics_are_dropped_once() {
+    for pool in pools() {
+        let alive = AtomicUsize::new(0);
+        let items: Vec<usize> = (0..3000).collect();
+        let map = || {
+            pool.map(&items, |item| {
+                if item % 3 == 0 {
+                    panic_quietly();
+                }
+                Counted::new(&alive)
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(map)).is_err());
+        assert_eq!(alive.into_inner(), 0);
+    }
+}
+
+/// Not in proportion to their square: that took 20 times as long as the panics alone.
+#[test]
+fn many_panics_take_time_in_proportion() {
+    within(|| {
+        let items = vec![(); 100_000];
+        let begun = Instant::now();
+        for () in &items {
+            catch_unwind(|| panic_quietly()).unwrap_err();
+        }
+        let alone = begun.elapsed();
+        let pool = Pool::builder().workers(1).start().unwrap();
+        let begun = Instant::now();
+        let map = || pool.map(&items, |()| panic_quietly());
+        catch_unwind(AssertUnwindSafe(map)).unwrap_err();
+        let took = begun.elapsed();
+        assert!(took < 6 * alone, "{took:?}, and {alone:?} for the panics");
+    });
 }
 
 #[test]
@@ -195,6 +257,44 @@ fn f_11_many_callers_share_a_pool() {
 fn g_5_zero_workers_are_refused() {
     let refused = Pool::builder().workers(0).start().unwrap_err();
     assert!(matches!(refused, BuildError::ZeroWorkers));
+}
+
+#[test]
+fn more_workers_than_there_can_be_are_refused_before_any_is_made() {
+    for workers in [8193, 80_000, usize::MAX] {
+        let pool = Pool::builder()
+            .workers(workers)
+            .on_spawn(|_| unreachable!("no thread"));
+        let refused = within(|| pool.start().unwrap_err());
+        let expected = format!("{workers} workers; there can be at most 8192");
+        assert_eq!(refused.to_string(), expected);
+        assert!(matches!(
+            refused,
+            BuildError::TooMany { count, most: 8192, .. } if count == workers
+        ));
+    }
+}
+
+#[test]
+fn more_instances_than_there_can_be_are_refused_before_any_is_made() {
+    let stage = |instances: Instances| {
+        within(move || {
+            Pipeline::<()>::builder::<u8>()
+                .stage("a", instances, |_| map(|x: u8| x))
+                .start()
+                .map(drop)
+                .unwrap_err()
+        })
+    };
+    for count in [65_536, 80_000, usize::MAX] {
+        let both = Instances::new(count).up_to(count);
+        let cases = [Instances::new(count), Instances::new(1).up_to(count), both];
+        for instances in cases {
+            let refused = stage(instances);
+            let expected = format!("{count} instances of stage \"a\"; there can be at most 65535");
+            assert_eq!(refused.to_string(), expected);
+        }
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn r_b1_dispatch_waits_where_the_queue_is_full_and_a_close_wakes_it() {
                     let builder = empty(capacity).workers(workers);
                     let (mut dispatcher, receiver, pipeline) = if bound {
                         // As many as there are cores: one core's worker does one job at a time.
-                        let cores = allowed_cores().iter().copied().take(workers);
+                        let cores = allowed_cores().into_iter().take(workers);
                         builder
                             .stage("work", Instances::bound(cores), held(&door))
                             .start()

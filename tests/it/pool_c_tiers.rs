@@ -55,7 +55,7 @@ fn r_c1_each_instance_has_a_handler_of_its_own() {
             let builder = empty::<u64>(capacity).workers(2);
             let (mut dispatcher, receiver, pipeline) = match place {
                 Place::Bound => {
-                    let cores = allowed_cores().iter().copied().cycle();
+                    let cores = allowed_cores().into_iter().cycle();
                     let instances = Instances::bound(cores.take(groups));
                     builder.stage("work", instances, init).start()
                 }

@@ -307,3 +307,17 @@ fn a_close_against_pushes_loses_nothing_accepted() {
         }
     });
 }
+
+#[test]
+fn a_ring_of_items_without_size_takes_no_time_and_no_memory() {
+    within(|| {
+        let (mut tx, mut rx) = ringmill::ring::spsc::ring::<()>(1 << 40).unwrap();
+        for _ in 0..3 {
+            tx.try_push(()).unwrap();
+        }
+        assert_eq!((tx.capacity(), tx.len()), (1 << 40, 3));
+        assert_eq!(rx.try_pop(), Some(()));
+        drop(tx);
+        assert_eq!(std::iter::from_fn(|| rx.try_pop()).count(), 2);
+    });
+}

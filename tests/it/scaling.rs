@@ -343,6 +343,48 @@ fn r_c3_a_state_that_cannot_be_built_fails_the_executor() {
     });
 }
 
+/// An instance counts from when its state is there until that is gone, whatever panics on the way.
+#[test]
+fn an_instance_counts_once_whatever_panics_around_its_state() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    // The start hook of an instance that is built later.
+    within(|| {
+        let started = AtomicUsize::new(0);
+        let (_dispatcher, _receiver, pipeline) = Pure::builder::<u64>()
+            .workers(2)
+            .on_instance_start(move |_| assert!(started.fetch_add(1, SeqCst) == 0, "the second"))
+            .stage("s", Instances::new(1).up_to(2), |_| map(|x: u64| x))
+            .start()
+            .unwrap();
+        let scaling = pipeline.scaling("s").unwrap();
+        scaling.scale_to(2).unwrap();
+        until(|| pipeline.err().is_some());
+        pipeline.join().unwrap_err();
+        assert_eq!(scaling.size(), 0);
+    });
+    // A job, the state's end, or the stop hook, where a state is built anew.
+    for hook in [false, true] {
+        within(move || {
+            let (mut dispatcher, receiver, pipeline) = Pure::builder::<u64>()
+                .per_job()
+                .workers(2)
+                .on_instance_stop(move |_| assert!(!hook, "stop"))
+                .stage("s", Instances::new(1).up_to(2), |_| {
+                    map(|x: u64| assert!(x != 3, "a job"))
+                })
+                .start()
+                .unwrap();
+            let scaling = pipeline.scaling("s").unwrap();
+            let _refused = dispatcher.dispatch_all(0..10);
+            dispatcher.done();
+            assert!(receiver.count() <= 10);
+            assert_eq!(pipeline.join().is_err(), hook);
+            assert_eq!(scaling.size(), 0);
+        });
+    }
+}
+
 #[test]
 fn r_c3_scaling_never_makes_a_dispatcher_wait() {
     within(|| {

@@ -234,19 +234,25 @@ impl Scene {
 
 /// Every way of dispatching is refused in the same manner, with the job.
 fn refuses(mouth: &mut Mouth, plant: &Plant, expected: Refusal) {
-    for way in 0..4 {
+    for way in 0..5 {
         let item = plant.item(Fate::Pass);
         let id = item.id();
         let refused = match way {
             0 => mouth.dispatch(item).unwrap_err(),
             1 => mouth.try_dispatch(item).unwrap_err(),
             2 => mouth.dispatch_timeout(item, Duration::MAX).unwrap_err(),
-            _ => {
-                let refused = mouth
-                    .dispatch_all([item, plant.item(Fate::Pass)])
-                    .unwrap_err();
-                assert_eq!((refused.accepted, refused.rest.len()), (0, 1));
+            3 => {
+                let items = [item, plant.item(Fate::Pass)];
+                let refused = mouth.dispatch_all(items).unwrap_err();
+                assert_eq!(refused.accepted, 0);
                 refused.refused
+            }
+            _ => {
+                let mut items = [item, plant.item(Fate::Pass)].into();
+                let refused = mouth.dispatch_batch(&mut items).unwrap_err();
+                assert_eq!(Refusal::kind_of(&refused), expected);
+                assert_eq!((items.len(), items[0].id()), (2, id), "they are all there");
+                continue;
             }
         };
         assert_eq!(Refusal::of(refused, id), expected);

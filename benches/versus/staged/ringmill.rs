@@ -1,12 +1,13 @@
 //! A pipeline between a feeder's and a receiver's thread, which are not its own.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ringmill::{Dispatcher, Pipeline, Receiver};
 
-use super::{CAPACITY, Load, Manner, gate, took};
+use super::{BATCH, CAPACITY, Load, Manner, gate, took};
 use crate::places::pin;
 
 /// What a builder's `start` gives.
@@ -35,7 +36,18 @@ pub fn through_ringmill<T: Send + 'static>(
             let is_warm = dispatcher.dispatch_all(warm).is_ok() && gate.opens();
             let begun = Instant::now();
             let all = match manner {
-                Manner::Together => dispatcher.dispatch_all(jobs).is_ok(),
+                Manner::Together => {
+                    let mut batch = VecDeque::with_capacity(BATCH);
+                    loop {
+                        batch.extend(jobs.by_ref().take(BATCH));
+                        if batch.is_empty() {
+                            break true;
+                        }
+                        if dispatcher.dispatch_batch(&mut batch).is_err() {
+                            break false;
+                        }
+                    }
+                }
                 Manner::Singly => jobs.all(|job| dispatcher.dispatch(job).is_ok()),
             };
             dispatcher.done();

@@ -22,6 +22,7 @@
     reason = "moves values through slots; invariants on `Shared`"
 )]
 
+mod claim;
 mod hand;
 mod sole;
 
@@ -31,7 +32,10 @@ use std::fmt;
 use crate::error::{Closed, PushError, RingError};
 use crate::ring::cursor::{Cursors, LEFT, STEP, distance};
 use crate::ring::slots::{Slot, allocate, drop_each};
-use crate::sync::{AcqRel, Acquire, Arc, AtomicUsize, IS_MODEL, Relaxed, Release, spin_hint};
+use crate::sync::{
+    AcqRel, Acquire, Arc, AtomicUsize, IS_MODEL, Relaxed, Release, spin_hint, yield_thread,
+};
+use claim::Claim;
 pub(crate) use hand::Hand;
 pub(crate) use sole::{Sole, sole_ring_at};
 
@@ -57,6 +61,15 @@ pub fn ring<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError>
 /// As [`ring`].
 #[doc(hidden)]
 pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
+    shared_ring_at(capacity, start, 0)
+}
+
+/// [`ring_at`] with words for the claims of so many consumers.
+pub(crate) fn shared_ring_at<T>(
+    capacity: usize,
+    start: usize,
+    claims: usize,
+) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let cursors = Arc::new(Cursors::new(capacity, size_of::<Cell<T>>(), start)?);
     let count = cursors.slots();
     let first = cursors.start();
@@ -70,11 +83,15 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
     }
     let lap = count * STEP;
     let exact = capacity == count;
+    // Where room is counted by claims, none is of more than one.
+    let claims = if exact { claims } else { 0 };
     let shared = Arc::new(Shared {
         slots,
         cursors: Arc::clone(&cursors),
         lap,
         exact,
+        claims: (0..claims).map(|_| Claim::new(first)).collect(),
+        owned: AtomicUsize::new(0),
     });
     let producer = Producer {
         shared: Arc::clone(&shared),
@@ -88,7 +105,8 @@ pub fn ring_at<T>(capacity: usize, start: usize) -> Result<(Producer<T>, Consume
 /// * I2: between a claim of `p` by a producer (tail moves past `p` while stamp is `p`) and its
 ///   publication, only that producer touches the slot and its stamp.
 /// * I3: between a claim of `p` by a consumer (head moves past `p` while stamp is `p + 1`) and its
-///   release, only that consumer touches the slot and its stamp.
+///   release, only that consumer touches the slot and its stamp; or, where it has left `p` in its [`Claim`], who takes
+///   it from there.
 /// * I4: a stamp that equals `p` or `p + 1` changes only by the owner of a claim of `p`, so what was seen
 ///   before a successful claim still holds after it.
 struct Shared<T> {
@@ -98,6 +116,10 @@ struct Shared<T> {
     lap: usize,
     /// Whether the slots are the capacity; otherwise room is also counted.
     exact: bool,
+    /// What each consumer that may claim several has claimed and not begun.
+    claims: Box<[Claim]>,
+    /// How many of the claims have an owner.
+    owned: AtomicUsize,
 }
 
 /// Stamp and value together: one cache line moves between cores where the item is small.
@@ -136,6 +158,21 @@ impl<T> Shared<T> {
             count += 1;
         }
         count
+    }
+
+    /// The number of a claim that has no owner yet, for its only one; none if all have.
+    fn own_claim(&self) -> Option<usize> {
+        if self.claims.is_empty() {
+            return None;
+        }
+        // Relaxed: each number is given once, and nothing else is handed over by it.
+        let nth = self.owned.fetch_add(1, Relaxed);
+        (nth < self.claims.len()).then_some(nth)
+    }
+
+    /// Whether a consumer has claimed something that nobody has begun.
+    fn has_unbegun(&self) -> bool {
+        self.claims.iter().any(|claim| !claim.is_empty())
     }
 
     fn has_room(&self) -> bool {
@@ -277,11 +314,20 @@ impl<T> Producer<T> {
     /// # Errors
     /// [`Closed`] if somebody closed the ring; nothing was pushed.
     pub fn push_batch(&self, items: &mut VecDeque<T>) -> Result<usize, Closed<()>> {
-        let (word, count) = self.claim(items.len())?;
+        self.push_each(items.len(), || items.pop_front())
+    }
+
+    /// [`Producer::push_batch`] of the `limit` items that `next` gives, which runs no foreign code: a claimed position
+    /// that it left empty would hold up the ring.
+    pub(crate) fn push_each(
+        &self,
+        limit: usize,
+        mut next: impl FnMut() -> Option<T>,
+    ) -> Result<usize, Closed<()>> {
+        let (word, count) = self.claim(limit)?;
         for nth in 0..count {
-            if let Some(item) = items.pop_front() {
-                // SAFETY: `claim` gave us these `count` positions, and each is put here once. No foreign
-                // code runs in this loop, so all of them are.
+            if let Some(item) = next() {
+                // SAFETY: `claim` gave us these `count` positions, and each is put here once.
                 unsafe { self.shared.put(word.wrapping_add(nth * STEP), item) };
             }
         }
@@ -352,10 +398,24 @@ impl<T> Producer<T> {
         self.len() == 0
     }
 
-    /// Takes the oldest item out again, if it is published, in a consumer's place.
+    /// Takes the oldest item out again, in a consumer's place, if that makes room: not while somebody is about to give
+    /// back, or to fill, the slot in question.
     pub(crate) fn evict(&self) -> Option<T> {
         let (shared, cursors) = (Arc::clone(&self.shared), Arc::clone(&self.cursors));
-        Consumer { shared, cursors }.try_pop()
+        let tail = cursors.tail.load(Relaxed);
+        let is_full = |head| distance(head, tail) >= cursors.capacity();
+        let consumer = Consumer {
+            shared,
+            cursors: Arc::clone(&cursors),
+        };
+        let (word, count) = consumer.claim(|head| usize::from(is_full(head)));
+        if count == 0 {
+            // Who is about to may have lost its core.
+            yield_thread();
+            return None;
+        }
+        // SAFETY: `claim` gave us exactly this position, and it is taken here once.
+        Some(unsafe { self.shared.take(word) })
     }
 
     /// Whether the ring is closed and empty.
@@ -487,7 +547,8 @@ impl<T> Consumer<T> {
     /// Whether the ring is closed and every item has been claimed by a consumer. Never true again false.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.cursors.is_ended()
+        // A consumer that has just claimed several, and does not show it yet, takes them all if nobody else does.
+        self.cursors.is_ended() && !self.has_unbegun()
     }
 
     /// Exactly how many items the ring takes.
@@ -508,7 +569,12 @@ impl<T> Consumer<T> {
         self.len() == 0
     }
 
-    /// Whether the oldest position holds a published item.
+    /// Whether a consumer has claimed something that nobody has begun.
+    pub(crate) fn has_unbegun(&self) -> bool {
+        self.shared.has_unbegun()
+    }
+
+    /// Whether the oldest position that nobody has claimed holds a published item.
     pub(crate) fn has_published(&self) -> bool {
         let mut head = self.cursors.head.load(Relaxed);
         loop {

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "puts items at positions that are its own")]
 
-use super::{Consumer, Peek, Producer, ring_at};
+use super::{Consumer, Peek, Producer, shared_ring_at};
 use crate::error::RingError;
 use crate::ring::cursor::{Cursors, STEP};
 use crate::sync::{Arc, Relaxed};
@@ -13,12 +13,14 @@ pub(crate) struct Sole<T> {
     tail: usize,
 }
 
-/// A ring with one pushing end and any number of popping ones, whose first position is `start`.
+/// A ring with one pushing end and any number of popping ones, whose first position is `start` and where `claims` of them
+/// show what they have claimed.
 pub(crate) fn sole_ring_at<T>(
     capacity: usize,
     start: usize,
+    claims: usize,
 ) -> Result<(Sole<T>, Consumer<T>), RingError> {
-    let (producer, consumer) = ring_at(capacity, start)?;
+    let (producer, consumer) = shared_ring_at(capacity, start, claims)?;
     let tail = producer.cursors.start();
     Ok((Sole { producer, tail }, consumer))
 }

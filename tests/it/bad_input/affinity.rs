@@ -3,18 +3,17 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "system calls that std has no name for")]
 
-use std::fs;
-use std::mem::size_of;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::{Pure, same};
 use crate::common::alone::alone;
+use crate::common::masks::{move_here, move_to, own_number};
 use crate::common::place::{empty, enough, everywhere, single};
 use crate::common::{Count, Threads, core, until, within};
 use ringmill::stage::map;
-use ringmill::{BuildError, Context, Instances, Pin, PinError, allowed_cores};
+use ringmill::{BuildError, Context, Instances, Pin, PinError, allowed_cores, on_all_cores};
 
 /// From now on the system refuses to pin this thread, and all that it starts, to a core.
 fn refuse_to_pin() {
@@ -88,25 +87,48 @@ fn g_15_affinity_is_refused() {
             assert_eq!(error, refusal);
         }
         assert_eq!(threads.alive(), 0);
+        // A system that says nothing of a core answers when its worker pins itself; a core that no mask has a place for is
+        // refused before.
+        for (core, expected) in [
+            (1023, PinError::Refused { core: 1023 }),
+            (
+                1024,
+                PinError::NotAllowed {
+                    core: 1024,
+                    allowed: allowed_cores(),
+                },
+            ),
+        ] {
+            let bound = builder().stage("a", Instances::bound([core]), same).start();
+            let Err(BuildError::Core { error, .. }) = bound else {
+                panic!("no mask holds it");
+            };
+            assert_eq!(error, expected);
+        }
     });
 }
 
-/// The number of the calling thread.
-fn own_number() -> libc::pid_t {
-    let path = fs::read_link("/proc/thread-self").unwrap();
-    path.file_name().unwrap().to_str().unwrap().parse().unwrap()
-}
-
-/// Moves a thread of this process to a core, as anybody may.
-fn move_to(thread: libc::pid_t, core: usize) {
-    // SAFETY: all zeros is a set of no cores.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `core` is allowed, so the set has a place for it.
-    unsafe { libc::CPU_SET(core, &mut set) };
-    // SAFETY: the set lives until the call returns.
-    let moved =
-        unsafe { libc::sched_setaffinity(thread, size_of::<libc::cpu_set_t>(), &raw const set) };
-    assert_eq!(moved, 0);
+#[test]
+fn a_wide_mask_is_refused() {
+    if !alone(concat!(module_path!(), "::a_wide_mask_is_refused"), "") {
+        return;
+    }
+    within(|| {
+        let allowed = allowed_cores();
+        move_here(allowed[0]);
+        refuse_to_pin();
+        let mut is_called = false;
+        let widened = on_all_cores(|| is_called = true);
+        let is_narrow = allowed.len() > 1;
+        assert_eq!(is_called, !is_narrow);
+        let refused = PinError::NotWidened { cores: allowed };
+        assert_eq!(widened, if is_narrow { Err(refused) } else { Ok(()) });
+        // Workers cannot leave the core of the thread that starts them, and all is done there.
+        let mut out = Vec::new();
+        let builder = Pure::builder::<u64>().stage("a", Instances::new(2).ordered(4), same);
+        builder.run(0..500, |x| out.push(x)).unwrap();
+        assert!(out.into_iter().eq(0..500));
+    });
 }
 
 #[test]
@@ -138,7 +160,7 @@ fn g_15_affinity_is_changed_from_outside() {
                 let threads = numbers.lock().unwrap().clone();
                 for core in allowed_cores() {
                     for &thread in &threads {
-                        move_to(thread, *core);
+                        move_to(thread, core);
                         moved.add(1);
                     }
                 }
@@ -172,9 +194,8 @@ fn g_15_affinity_is_changed_from_outside() {
     });
     // A core that was taken away and given back.
     within(|| {
-        let own = own_number();
         let [core] = core();
-        move_to(own, core);
+        move_here(core);
         let mut out = Vec::new();
         let builder = Pure::builder::<u64>().workers(2).pin(Pin::Require);
         let builder = builder.stage("a", Instances::new(2).ordered(4), same);

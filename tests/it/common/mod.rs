@@ -8,6 +8,8 @@
 )]
 
 pub mod alone;
+#[cfg(target_os = "linux")]
+pub mod masks;
 pub mod place;
 pub mod plant;
 
@@ -44,6 +46,12 @@ impl Step {
 /// [`within`] for a test of several steps.
 #[track_caller]
 pub fn within_steps<R: Send + 'static>(body: impl FnOnce(&Step) -> R + Send + 'static) -> R {
+    watched(Box::new(body))
+}
+
+/// [`within_steps`], compiled once for each type of answer and not once for each test.
+#[track_caller]
+fn watched<R: Send + 'static>(body: Box<dyn FnOnce(&Step) -> R + Send>) -> R {
     let caller = Location::caller();
     let test = thread::current().name().unwrap_or("a test").to_string();
     let (say, hear) = channel();

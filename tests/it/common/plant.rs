@@ -347,15 +347,19 @@ impl Refusal {
     /// Which it is; it must hold the very job.
     #[track_caller]
     pub fn of(refused: DispatchError<Item>, id: u64) -> Self {
-        let refusal = match &refused {
+        let refusal = Self::kind_of(&refused);
+        assert_eq!(refused.into_job().id(), id, "another job came back");
+        refusal
+    }
+
+    pub fn kind_of<J>(refused: &DispatchError<J>) -> Self {
+        match refused {
             DispatchError::Full(_) => Self::Full,
             DispatchError::Timeout(_) => Self::Timeout,
             DispatchError::Closed(_) => Self::Closed,
             DispatchError::Stopped(_) => Self::Stopped,
             DispatchError::Failed(_) => Self::Failed,
             other => panic!("an unknown refusal: {other:?}"),
-        };
-        assert_eq!(refused.into_job().id(), id, "another job came back");
-        refusal
+        }
     }
 }

@@ -236,14 +236,15 @@ macro_rules! finish {
     }};
 }
 
-/// Builds and starts a pipeline; `run` gets its jobs and what is done with results.
+/// Builds and starts a pipeline; `run` gets its jobs and what is done with results. Both are behind pointers: the pipelines
+/// of a policy are compiled once.
 pub fn assemble<P: Judge>(
     builder: Builder<'static, Item, String, P, Many, One>,
     case: &Case,
     parts: &[Part],
     on_begin: &OnBegin,
-    jobs: impl Iterator<Item = Item>,
-    mut each: impl FnMut(Seen),
+    jobs: &mut dyn Iterator<Item = Item>,
+    each: &mut dyn FnMut(Seen),
 ) -> Ends<P> {
     let mut stand = Stand::Empty(builder);
     let quiet: OnBegin = Arc::new(|_| ());

@@ -201,8 +201,8 @@ fn with<P: Judge>(case: &Case, builder: ringmill::Builder<'static, Item, String,
             case,
             &run.parts,
             &on_begin,
-            std::iter::empty(),
-            drop,
+            &mut std::iter::empty(),
+            &mut drop,
         );
         run_apart(&run, ends)
     };
@@ -225,7 +225,7 @@ fn run_here<P: Judge>(
     let feeding = Arc::clone(run);
     let taken = Arc::new(Mutex::new(Vec::new()));
     let takes = Arc::clone(&taken);
-    let jobs = (0..case.jobs).map_while(move |job| {
+    let mut jobs = (0..case.jobs).map_while(move |job| {
         let event = if feeding.case.inside {
             None
         } else {
@@ -239,9 +239,14 @@ fn run_here<P: Judge>(
     let mut log = Vec::new();
     let ran = thread::scope(|scope| {
         let watcher = scope.spawn(|| super::verdict::watch(run));
-        let ends = assemble(builder, case, &run.parts, on_begin, jobs, |seen| {
-            log.push(seen)
-        });
+        let ends = assemble(
+            builder,
+            case,
+            &run.parts,
+            on_begin,
+            &mut jobs,
+            &mut |seen| log.push(seen),
+        );
         let Ends::Ran(ran) = ends else {
             unreachable!("it ran")
         };

@@ -182,7 +182,7 @@ where
                     core: &self.executor.core,
                     share: self.share.as_ref(),
                     tally: &self.tally,
-                    stride: self.pace.stride(),
+                    stride: self.pace.publish_every(),
                     jobs,
                     ending: &mut self.ending,
                 };

@@ -12,6 +12,16 @@ const SHORT: Duration = if IS_MODEL {
 } else {
     Duration::from_micros(2)
 };
+/// A job so short that a publication of its own costs throughput: from here on the other end's looks, and not the
+/// publications, say how often the line of the position changes cores (measured on far cores: at 40 ns a job as many jobs a
+/// second either way, and a third of the delay).
+const TINY: Duration = Duration::from_nanos(40);
+/// Jobs of that length in [`SHORT`].
+const FEW: usize = if IS_MODEL {
+    BUDGET
+} else {
+    (SHORT.as_nanos() / TINY.as_nanos()) as usize
+};
 /// Jobs in a poll at the most. 64 per publication reach 93–98 % of streaming.
 pub(crate) const BUDGET: usize = 64;
 /// From this length on a job is a turn of its own: then looking after all others for each costs no more than a few in a
@@ -41,10 +51,17 @@ impl Pace {
         }
     }
 
-    /// Jobs between two publications.
+    /// As many jobs as fit into [`SHORT`], as far as is known.
     #[inline]
     pub(crate) fn stride(&self) -> usize {
         self.stride
+    }
+
+    /// Jobs between two publications: one, so that no result waits for the next job, which may turn out long. Only jobs
+    /// shorter than [`TINY`] are published together.
+    #[inline]
+    pub(crate) fn publish_every(&self) -> usize {
+        if self.stride > FEW { self.stride } else { 1 }
     }
 
     /// Jobs in one poll: a few strides, to make the claim worth it; where the input is shared no more than one job if
@@ -118,6 +135,18 @@ mod tests {
         pace.learn(Duration::from_millis(1), 64);
         assert_eq!(pace.stride(), 1);
         assert_eq!((pace.limit(true), pace.limit(false)), (1, 4));
+    }
+
+    #[test]
+    fn only_tiny_jobs_are_published_together() {
+        for (nanos, expected) in [(10, 64), (35, 57), (45, 1), (500, 1), (10_000, 1)] {
+            let mut pace = Pace::new();
+            for _ in 0..10 {
+                let count = pace.stride();
+                pace.learn(Duration::from_nanos(nanos * count as u64), count);
+            }
+            assert_eq!(pace.publish_every(), expected, "jobs of {nanos} ns");
+        }
     }
 
     #[test]

@@ -103,6 +103,80 @@ fn a_home_that_is_held_up_between_two_polls_is_helped() {
     });
 }
 
+/// Jobs were short so far, and several are taken at once. The result of one is there although the next one turns out long.
+#[test]
+fn a_result_does_not_wait_for_the_next_job() {
+    /// Holds its worker up when it is told to.
+    struct Held(Arc<Mutex<Option<Door>>>);
+    impl IdleStrategy for Held {
+        fn idle(&mut self) -> Step {
+            let door = self.0.lock().unwrap().take();
+            if let Some(door) = door {
+                door.pass(());
+            }
+            Step::Yield
+        }
+        fn reset(&mut self) {}
+    }
+
+    within(|| {
+        let holds: Arc<Mutex<Option<Door>>> = Arc::default();
+        let (made, hold) = (Mutex::new(0), Arc::clone(&holds));
+        // The strategies of the ends are made first, and hold nobody up.
+        let idle = Idle::custom(move || {
+            let mut made = made.lock().unwrap();
+            *made += 1;
+            Held(if *made > 2 {
+                Arc::clone(&hold)
+            } else {
+                Arc::default()
+            })
+        });
+        let long = Door::default();
+        let _late = long.open_late();
+        let held = long.clone();
+        let (mut dispatcher, mut receiver, pipeline) = Pure::builder::<u64>()
+            .workers(1)
+            .idle(idle)
+            .stage("a", Instances::new(1), move |_| {
+                let held = held.clone();
+                map(move |x: u64| match x {
+                    // Some hundred nanoseconds.
+                    0 => {
+                        let _spun: i32 = (0..300).map(std::hint::black_box).sum();
+                        0
+                    }
+                    1 => x,
+                    _ => held.pass(x),
+                })
+            })
+            .start()
+            .unwrap();
+        let warm = 20 * 500;
+        for _ in 0..20 {
+            dispatcher
+                .dispatch_all(std::iter::repeat_n(0, 500))
+                .unwrap();
+            for _ in 0..500 {
+                assert_eq!(receiver.receive(), Some(0));
+            }
+        }
+        let idle = Door::default();
+        let _idle = idle.open_late();
+        *holds.lock().unwrap() = Some(idle.clone());
+        idle.reach(1);
+        dispatcher.dispatch_all([1, 2]).unwrap();
+        idle.open();
+        long.reach(1);
+        assert_eq!(receiver.receive(), Some(1));
+        long.open();
+        dispatcher.done();
+        assert_eq!(receiver.receive(), Some(2));
+        let report = pipeline.join().unwrap();
+        assert_eq!(report.counters.stages[0].finished, warm + 2);
+    });
+}
+
 /// One worker, two instances of slow jobs: a job's result is handled before the next slow job begins.
 #[test]
 fn the_result_of_a_slow_job_is_taken_further_at_once() {

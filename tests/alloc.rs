@@ -194,8 +194,30 @@ fn check_clones(capacity: usize) {
     }
 }
 
+/// What is made once a process: the first thread that is about to sleep asks for light fences, which a thread of its own
+/// registers for.
+fn make_what_is_made_once() {
+    let same = |_: &ringmill::Context| map(|x: u64| x);
+    let builder = Pipeline::<Infallible>::builder::<u64>().idle(Idle::parking());
+    let started = builder.stage("a", Instances::new(1), same).start();
+    let (mut dispatcher, receiver, pipeline) = started.unwrap();
+    dispatcher.dispatch(1).unwrap();
+    dispatcher.done();
+    assert_eq!(receiver.count(), 1);
+    pipeline.join().unwrap();
+    let is_there = || {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+        let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+        names
+            .flatten()
+            .any(|name| name.starts_with("ringmill/fences"))
+    };
+    common::until(|| !is_there());
+}
+
 #[test]
 fn a_job_costs_no_allocation() {
+    make_what_is_made_once();
     check(1024, &Idle::backoff(), common::jobs(100_000), Way::Batches);
     check(1024, &Idle::backoff(), common::jobs(5_000), Way::All);
     // Small rings hand over one by one and wake somebody for nearly each job: fewer of them.

@@ -128,7 +128,7 @@ impl Worker<'_, '_> {
 
     /// Whether a duty that has something to do is held up, as far as this worker's looks tell: its home has not moved on for
     /// [`LONG_POLL`], neither inside a poll nor between two (it may have lost its core), and nobody has taken a job;
-    /// or its home is inside a poll, and was a moment ago in one that took long.
+    /// or its home was found held up a moment ago and has not moved on since, or is inside a poll again.
     fn is_held_up(&mut self, number: usize) -> bool {
         let station = &self.floor.stations[number];
         let home = station.home();
@@ -136,12 +136,12 @@ impl Worker<'_, '_> {
         let (now, seen) = (Instant::now(), &mut self.seen[number]);
         if seen.at != at {
             *seen = Seen { since: now, at };
-            let was_long = self.held_up[home].is_some_and(|at| now - at < MOMENT);
-            return was_long && at.0 % 2 == 1;
+            let is_still = |(when, poll)| now - when < MOMENT && (poll == at.0 || at.0 % 2 == 1);
+            return self.held_up[home].is_some_and(is_still);
         }
         let is_long = now - seen.since >= LONG_POLL;
-        if is_long && at.0 % 2 == 1 {
-            self.held_up[home] = Some(now);
+        if is_long {
+            self.held_up[home] = Some((now, at.0));
         }
         is_long
     }

@@ -63,10 +63,10 @@ pub(crate) struct Worker<'env, 'own> {
     has_rested: bool,
     /// What is left of a spin that the strategy has asked for.
     hints: u32,
-    /// What its looks for helping have seen: of each duty; when the poll of each worker was last found to be long; and how
-    /// many looks are left before it sleeps.
+    /// What its looks for helping have seen: of each duty; when each worker was last found to be held up, and the number of
+    /// its poll then; and how many looks are left before it sleeps.
     seen: Vec<Seen>,
-    held_up: Vec<Option<Instant>>,
+    held_up: Vec<Option<(Instant, usize)>>,
     looks: u32,
     trial: Trial,
     /// Whether the polls of this sweep had little or nothing to do, and how many sweeps were like that.

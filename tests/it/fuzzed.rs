@@ -5,7 +5,7 @@
 mod fuzz;
 
 use std::cell::Cell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use fuzz::case::Case;
 use proptest::collection::vec;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
 /// More than a case has choices.
-const BYTES: usize = 96;
+const BYTES: usize = 160;
 
 /// The seed for this run: another one each time, unless `RINGMILL_FUZZ_SEED` says which.
 fn seed() -> u64 {
@@ -37,23 +37,27 @@ fn r_a8_fuzzed_pipelines() {
         rng_seed: RngSeed::Fixed(seed),
         ..ProptestConfig::default() // `PROPTEST_CASES`, or 256.
     });
-    let (whole, failed) = (Cell::new(0_u32), Cell::new(0_u32));
+    let (whole, failed, refused) = (Cell::new(0_u32), Cell::new(0_u32), Cell::new(0_u32));
     let (accepted, received) = (Cell::new(0), Cell::new(0));
+    let begun = Instant::now();
     let cases = vec(any::<u8>(), 0..BYTES).prop_map(|bytes| Case::decode(&bytes));
     let result = runner.run(&cases, |case| {
         let report = fuzz::check(&case);
         whole.set(whole.get() + u32::from(report.is_whole));
         failed.set(failed.get() + u32::from(report.has_failed));
+        refused.set(refused.get() + u32::from(report.was_refused));
         accepted.set(accepted.get() + report.accepted);
         received.set(received.get() + report.received);
         Ok(())
     });
     println!(
-        "{} cases were whole and {} failed; {} jobs, {} results",
+        "{} cases were whole, {} failed and {} did not start; {} jobs, {} results; {:.0} cases a second",
         whole.get(),
         failed.get(),
+        refused.get(),
         accepted.get(),
-        received.get()
+        received.get(),
+        f64::from(runner.config().cases) / begun.elapsed().as_secs_f64()
     );
     if let Err(error) = result {
         panic!("RINGMILL_FUZZ_SEED={seed}: {error}");

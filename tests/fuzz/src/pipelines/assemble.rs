@@ -1,15 +1,16 @@
 //! Builders from cases. The type of a builder says what its last stage is; where that is decided at run time,
 //! there is one variant for each type.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ringmill::{
-    Builder, Context, Dispatcher, FailFast, Instances, Many, One, Outcome, PerJob, Pipeline,
-    Policy, Receiver, Report, RunError, Timed, allowed_cores,
+    BuildError, Builder, Context, Dispatcher, FailFast, Instances, Many, One, Outcome, PerJob,
+    Pipeline, Policy, Receiver, Report, RunError, Timed, allowed_cores,
 };
 
-use super::case::{Case, End, Place, Route, StageCase};
-use super::item::{Identity, Item, OnBegin, Site, Step};
+use super::case::{By, Call, Case, End, Place, Route, StageCase};
+use super::drive::Run;
+use super::item::{Identity, Item, Site, Step};
 
 /// What comes out of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,19 +68,28 @@ impl Judge for Timed<PerJob> {
 pub enum Part {
     Stage(StageCase, Arc<Site>),
     Then(Arc<Site>),
-    Fork([Arc<Site>; 2]),
+    Fork {
+        branches: [Arc<Site>; 2],
+        /// Copies are made by a stage of the fork's own.
+        is_apart: bool,
+    },
 }
 
 /// The parts of a case, first to last. Whoever cannot be fused, is not.
 pub fn parts(case: &Case) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut depth = 0;
-    let site = |name: String, work, panic_at, offset, depth| {
+    // A window has one consumer: a stage or a relay of its own for many.
+    let mut is_behind_window = false;
+    let site = |name: String, work, how: Option<(&StageCase, bool)>, offset, depth| {
         Arc::new(Site {
             name,
             depth,
             work,
-            panic_at,
+            yields: how.map_or(0, |(how, _)| how.yields),
+            panic_at: how.and_then(|(how, _)| how.panic_at),
+            key_panic: how.and_then(|(how, _)| how.key_panic),
+            key_is_apart: how.is_some_and(|(_, is_apart)| is_apart),
             offset,
             begun: 0.into(),
             over: 0.into(),
@@ -90,33 +100,87 @@ pub fn parts(case: &Case) -> Vec<Part> {
     };
     for (nth, stage) in case.stages.iter().enumerate() {
         if let Some([left, right]) = stage.fork {
-            let left = site("left".into(), left, None, 0, depth);
-            let right = site("right".into(), right, None, 4, depth);
-            parts.push(Part::Fork([left, right]));
+            // 0 is the number of what has come to neither.
+            let left = site("left".into(), left, None, 1, depth);
+            let right = site("right".into(), right, None, 5, depth);
+            let is_apart = is_behind_window || parts.is_empty();
+            let branches = [left, right];
+            parts.push(Part::Fork { branches, is_apart });
+            is_behind_window = false;
             depth += 1;
         }
-        let own = site(format!("s{nth}"), stage.work, stage.panic_at, 0, depth);
-        depth += 1;
+        let mut how = stage.clone();
         let fits = matches!(parts.last(), Some(Part::Stage(..)));
-        parts.push(if stage.place == Place::Fused && fits {
+        let key_is_apart = is_behind_window;
+        let is_fused = how.place == Place::Fused && fits;
+        if is_fused {
+            how.key_panic = None;
+        } else {
+            is_behind_window = how.has_window();
+        }
+        let own = site(
+            format!("s{nth}"),
+            how.work,
+            Some((&how, key_is_apart)),
+            0,
+            depth,
+        );
+        depth += 1;
+        parts.push(if is_fused {
             Part::Then(own)
         } else {
-            Part::Stage(stage.clone(), own)
+            Part::Stage(how, own)
         });
     }
     parts
 }
 
 /// Those of a pipeline, by its end.
-pub enum Ends<P: Judge> {
-    One(Mouth<P>, Receiver<Item, String, P, One>, Pipeline<String>),
-    Many(Mouth<P>, Receiver<Item, String, P, Many>, Pipeline<String>),
-    Discard(Mouth<P>, Pipeline<String>),
-    Fold(Mouth<P>, Pipeline<String, Vec<Seen>>),
+pub enum Ends<P: Judge, D> {
+    One(
+        Mouth<P, D>,
+        Receiver<Item, String, P, One>,
+        Pipeline<String>,
+    ),
+    Many(
+        Mouth<P, D>,
+        Receiver<Item, String, P, Many>,
+        Pipeline<String>,
+    ),
+    Discard(Mouth<P, D>, Pipeline<String>),
+    Fold(Mouth<P, D>, Pipeline<String, Vec<Seen>>),
     Ran(Result<Report, RunError<String>>),
+    Refused(BuildError),
 }
 
-pub type Mouth<P> = Dispatcher<Item, String, P, Many>;
+pub type Mouth<P, D> = Dispatcher<Item, String, P, D>;
+
+/// Whether there may be several dispatchers, as a type.
+pub trait Clones<P: Judge>: Sized {
+    fn of(builder: Builder<'static, Item, String, P>) -> Builder<'static, Item, String, P, Self>;
+
+    fn copy(mouth: &Mouth<P, Self>) -> Option<Mouth<P, Self>>;
+}
+
+impl<P: Judge> Clones<P> for One {
+    fn of(builder: Builder<'static, Item, String, P>) -> Builder<'static, Item, String, P> {
+        builder
+    }
+
+    fn copy(_: &Mouth<P, Self>) -> Option<Mouth<P, Self>> {
+        None
+    }
+}
+
+impl<P: Judge> Clones<P> for Many {
+    fn of(builder: Builder<'static, Item, String, P>) -> Builder<'static, Item, String, P, Self> {
+        builder.many_dispatchers()
+    }
+
+    fn copy(mouth: &Mouth<P, Self>) -> Option<Mouth<P, Self>> {
+        Some(mouth.clone())
+    }
+}
 
 enum Stand<N, F, B, T, U, H> {
     Empty(N),
@@ -127,9 +191,16 @@ enum Stand<N, F, B, T, U, H> {
     Forked(H),
 }
 
-fn init(site: &Arc<Site>, on_begin: &OnBegin) -> impl Fn(&Context) -> Step + Send + Sync + 'static {
-    let (site, on_begin) = (Arc::clone(site), Arc::clone(on_begin));
-    move |_| Step::new(Arc::clone(&site), Arc::clone(&on_begin))
+fn init(site: &Arc<Site>, run: &Arc<Run>) -> impl Fn(&Context) -> Step + Send + Sync + 'static {
+    let (site, states) = (Arc::clone(site), run.states.clone());
+    let (run, kept) = (Arc::downgrade(run), run.kept.life());
+    move |_| {
+        let _kept = &kept;
+        if let Some(run) = run.upgrade() {
+            run.call(Call::Init);
+        }
+        Step::new(Arc::clone(&site), Weak::clone(&run), states.life())
+    }
 }
 
 /// Jobs of one dispatcher with the same key keep their order through keyed stages.
@@ -137,16 +208,27 @@ pub fn key_of(id: Identity) -> u32 {
     id.job % 5
 }
 
-fn key(item: &Item) -> u32 {
-    key_of(item.id)
+fn key(site: &Arc<Site>, run: &Arc<Run>) -> impl Fn(&Item) -> u32 + Send + Sync + 'static {
+    let site = Arc::clone(site);
+    let (run, kept) = (Arc::downgrade(run), run.kept.life());
+    move |item| {
+        let _kept = &kept;
+        if let Some(run) = run.upgrade() {
+            run.come_to(item.id.job, By::Key);
+        }
+        if site.key_panic == Some(item.id.job) {
+            std::panic::panic_any(item.id.say());
+        }
+        key_of(item.id)
+    }
 }
 
 fn floating(how: &StageCase) -> Instances {
     let instances = Instances::new(how.instances);
-    let instances = if how.scaled {
-        instances.up_to(3)
-    } else {
-        instances
+    let instances = match how.scaled {
+        None => instances,
+        Some(0) => instances.up_to(3),
+        Some(load) => instances.up_to(3).by_load(load),
     };
     match how.route {
         Route::Ordered(window) => instances.ordered(window),
@@ -162,33 +244,36 @@ fn cores(how: &StageCase) -> impl Iterator<Item = usize> {
 
 /// What a fused part becomes: only plain stages can have one behind them.
 macro_rules! fuse {
-    ($builder:ident, $site:ident, $on_begin:ident, Never) => {
+    ($builder:ident, $site:ident, $run:ident, Never) => {
         unreachable!(
             "`parts` fuses only what follows a plain stage: {}",
             $site.name
         )
     };
-    ($builder:ident, $site:ident, $on_begin:ident, $then:ident) => {
-        Stand::$then($builder.then(&$site.name, init($site, $on_begin)))
+    ($builder:ident, $site:ident, $run:ident, $then:ident) => {
+        Stand::$then($builder.then(&$site.name, init($site, $run)))
     };
 }
 
 /// Adds a part; `$then` says what a fused one becomes.
 macro_rules! add {
-    ($builder:ident, $part:ident, $on_begin:ident, $then:ident) => {
+    ($builder:ident, $part:ident, $run:ident, $then:ident) => {
         match $part {
-            Part::Fork([left, right]) => {
-                let (one, other) = (init(left, $on_begin), init(right, $on_begin));
+            Part::Fork {
+                branches: [left, right],
+                ..
+            } => {
+                let (one, other) = (init(left, $run), init(right, $run));
                 Stand::Forked($builder.broadcast(|fork| {
                     fork.branch(|b| b.stage(&left.name, Instances::new(1), one))
                         .branch(|b| b.stage(&right.name, Instances::new(1), other))
                 }))
             }
             Part::Stage(how, site) => {
-                let (name, init) = (&site.name, init(site, $on_begin));
+                let (name, init) = (&site.name, init(site, $run));
                 match (how.place, how.route) {
                     (Place::Bound, Route::Keyed) => {
-                        let instances = Instances::bound(cores(how)).keyed(key);
+                        let instances = Instances::bound(cores(how)).keyed(key(site, $run));
                         Stand::Bound($builder.stage(name, instances, init))
                     }
                     (Place::Bound, Route::Ordered(window)) => {
@@ -199,37 +284,41 @@ macro_rules! add {
                         Stand::Bound($builder.stage(name, Instances::bound(cores(how)), init))
                     }
                     (_, Route::Keyed) => {
-                        Stand::Floating($builder.stage(name, floating(how).keyed(key), init))
+                        let instances = floating(how).keyed(key(site, $run));
+                        Stand::Floating($builder.stage(name, instances, init))
                     }
                     _ => Stand::Floating($builder.stage(name, floating(how), init)),
                 }
             }
-            Part::Then(site) => fuse!($builder, site, $on_begin, $then),
+            Part::Then(site) => fuse!($builder, site, $run, $then),
         }
     };
 }
 
 macro_rules! finish {
     ($builder:ident, $case:ident, $jobs:ident, $each:ident) => {{
-        let started = "a case that can be built";
         match $case.end {
             End::Receive | End::ReceiveMany => {
-                let (mouth, exit, owner) = $builder.start().expect(started);
-                Ends::One(mouth, exit, owner)
+                let started = $builder.start();
+                started.map_or_else(Ends::Refused, |(mouth, exit, owner)| {
+                    Ends::One(mouth, exit, owner)
+                })
             }
             End::Receivers => {
-                let (mouth, exit, owner) = $builder.many_receivers().start().expect(started);
-                Ends::Many(mouth, exit, owner)
+                let started = $builder.many_receivers().start();
+                started.map_or_else(Ends::Refused, |(mouth, exit, owner)| {
+                    Ends::Many(mouth, exit, owner)
+                })
             }
             End::Discard => {
-                let (mouth, owner) = $builder.discard().start().expect(started);
-                Ends::Discard(mouth, owner)
+                let started = $builder.discard().start();
+                started.map_or_else(Ends::Refused, |(mouth, owner)| Ends::Discard(mouth, owner))
             }
             End::Fold(instances) => {
                 let note = |log: &mut Vec<Seen>, given: P::Given<Item>| log.push(P::see(given));
                 let fold = $builder.fold(Instances::new(instances), |_| Vec::new(), note);
-                let (mouth, owner) = fold.start().expect(started);
-                Ends::Fold(mouth, owner)
+                let started = fold.start();
+                started.map_or_else(Ends::Refused, |(mouth, owner)| Ends::Fold(mouth, owner))
             }
             End::Run => Ends::Ran($builder.run($jobs, |given| $each(P::see(given)))),
         }
@@ -238,25 +327,22 @@ macro_rules! finish {
 
 /// Builds and starts a pipeline; `run` gets its jobs and what is done with results. Both are behind pointers: the pipelines
 /// of a policy are compiled once.
-pub fn assemble<P: Judge>(
-    builder: Builder<'static, Item, String, P, Many, One>,
-    case: &Case,
-    parts: &[Part],
-    on_begin: &OnBegin,
+pub fn assemble<P: Judge, D: Clones<P>>(
+    builder: Builder<'static, Item, String, P, D>,
+    run: &Arc<Run>,
     jobs: &mut dyn Iterator<Item = Item>,
     each: &mut dyn FnMut(Seen),
-) -> Ends<P> {
+) -> Ends<P, D> {
     let mut stand = Stand::Empty(builder);
-    let quiet: OnBegin = Arc::new(|_| ());
-    for (nth, part) in parts.iter().enumerate() {
-        let on_begin = if nth == 0 { on_begin } else { &quiet };
+    let case = &run.case;
+    for part in &run.parts {
         stand = match stand {
-            Stand::Empty(b) => add!(b, part, on_begin, Never),
-            Stand::Floating(b) => add!(b, part, on_begin, Fused),
-            Stand::Bound(b) => add!(b, part, on_begin, BoundFused),
-            Stand::Fused(b) => add!(b, part, on_begin, Never),
-            Stand::BoundFused(b) => add!(b, part, on_begin, Never),
-            Stand::Forked(b) => add!(b, part, on_begin, Never),
+            Stand::Empty(b) => add!(b, part, run, Never),
+            Stand::Floating(b) => add!(b, part, run, Fused),
+            Stand::Bound(b) => add!(b, part, run, BoundFused),
+            Stand::Fused(b) => add!(b, part, run, Never),
+            Stand::BoundFused(b) => add!(b, part, run, Never),
+            Stand::Forked(b) => add!(b, part, run, Never),
         };
     }
     match stand {

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
 use ringmill::stage::{FilterMap, FlatMap, Map, filter_map, flat_map, map};
 use ringmill::{Flow, Outlet, Stage};
 
-use super::case::Work;
+use super::case::{By, Work};
+use super::drive::Run;
 use crate::common::Life;
 
 /// What a planned error or panic begins with.
@@ -39,11 +41,26 @@ impl Identity {
     }
 }
 
-#[derive(Clone)]
 pub struct Item {
     pub id: Identity,
     /// Never read: it counts that it was dropped.
     pub _life: Life,
+    /// A copy of it panics.
+    pub copy_panics: bool,
+}
+
+/// Only forks copy.
+impl Clone for Item {
+    fn clone(&self) -> Self {
+        if self.copy_panics {
+            std::panic::panic_any(self.id.say());
+        }
+        Self {
+            id: self.id,
+            _life: self._life.clone(),
+            copy_panics: false,
+        }
+    }
 }
 
 /// A stage of a case, and what its own code has counted.
@@ -51,8 +68,12 @@ pub struct Site {
     pub name: String,
     pub depth: u32,
     pub work: Work,
+    pub yields: u8,
     pub panic_at: Option<u32>,
-    /// What the number of a result begins after: branches differ.
+    pub key_panic: Option<u32>,
+    /// Keys are asked for when the job before is over: a result is lost, and the others of its job are not.
+    pub key_is_apart: bool,
+    /// The number of a failure, after which those of results begin: branches differ.
     pub offset: u32,
     pub begun: AtomicU64,
     pub over: AtomicU64,
@@ -93,15 +114,22 @@ impl Site {
                 self.0.fetch_add(1, SeqCst);
             }
         }
+        super::moves();
         self.begun.fetch_add(1, SeqCst);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen.entry(id).or_default() += 1;
         Over(&self.over)
     }
 
-    fn work(&self, item: Item, on_begin: &dyn Fn(u32)) -> Result<Vec<Item>, String> {
+    fn work(&self, item: Item, run: &Weak<Run>) -> Result<Vec<Item>, String> {
         let _over = self.begin(item.id);
-        on_begin(item.id.job);
+        if self.depth == 0
+            && let Some(run) = run.upgrade()
+        {
+            run.come_to(item.id.job, By::Stage);
+        }
+        (0..self.yields).for_each(|_| thread::yield_now());
+        let copy_panics = item.copy_panics;
         match self.fate(item.id) {
             Fate::Panic(id) => std::panic::panic_any(id.say()),
             Fate::Error(id) => Err(id.say()),
@@ -117,7 +145,11 @@ impl Site {
                 Ok(ids
                     .into_iter()
                     .zip(lives)
-                    .map(|(id, _life)| Item { id, _life })
+                    .map(|(id, _life)| Item {
+                        id,
+                        _life,
+                        copy_panics,
+                    })
                     .collect())
             }
         }
@@ -126,39 +158,42 @@ impl Site {
 
 type Fun<T> = Box<dyn FnMut(Item) -> T + Send>;
 
-/// Each of the library's adapters, under one type.
-pub enum Step {
+/// Each of the library's adapters, under one type, as the state of an instance.
+pub struct Step {
+    kind: Kind,
+    _life: Life,
+}
+
+enum Kind {
     Map(Map<Fun<Item>>),
     Filter(FilterMap<Fun<Option<Item>>>),
     Flat(FlatMap<Fun<Vec<Item>>, Vec<Item>>),
     Fail(Fun<Result<Item, String>>),
 }
 
-/// What the first stage is told of each job that it begins.
-pub type OnBegin = Arc<dyn Fn(u32) + Send + Sync>;
-
 impl Step {
-    pub fn new(site: Arc<Site>, on_begin: OnBegin) -> Self {
+    pub fn new(site: Arc<Site>, run: Weak<Run>, _life: Life) -> Self {
         let kind = site.work;
-        let work = move |item| site.work(item, &*on_begin);
+        let work = move |item| site.work(item, &run);
         // Only those that may fail do.
-        match kind {
-            Work::Map => Self::Map(map(Box::new(move |item| {
+        let kind = match kind {
+            Work::Map => Kind::Map(map(Box::new(move |item| {
                 work(item)
                     .ok()
                     .and_then(|mut results| results.pop())
                     .expect("one result")
             }))),
-            Work::Filter(_) => Self::Filter(filter_map(Box::new(move |item| {
+            Work::Filter(_) => Kind::Filter(filter_map(Box::new(move |item| {
                 work(item).expect("no error").pop()
             }))),
-            Work::Flat(_) => Self::Flat(flat_map(Box::new(move |item| {
+            Work::Flat(_) => Kind::Flat(flat_map(Box::new(move |item| {
                 work(item).expect("no error")
             }))),
-            Work::Fail(_) => Self::Fail(Box::new(move |item| {
+            Work::Fail(_) => Kind::Fail(Box::new(move |item| {
                 work(item).map(|mut results| results.pop().expect("one result"))
             })),
-        }
+        };
+        Self { kind, _life }
     }
 }
 
@@ -166,17 +201,17 @@ impl Stage<Item, String> for Step {
     type Out = Item;
 
     fn job<O: Outlet<Item>>(&mut self, job: Item, out: &mut O) -> Result<Flow, String> {
-        match self {
-            Self::Map(stage) => stage.job(job, out),
-            Self::Filter(stage) => stage.job(job, out),
-            Self::Flat(stage) => stage.job(job, out),
-            Self::Fail(stage) => stage.job(job, out),
+        match &mut self.kind {
+            Kind::Map(stage) => stage.job(job, out),
+            Kind::Filter(stage) => stage.job(job, out),
+            Kind::Flat(stage) => stage.job(job, out),
+            Kind::Fail(stage) => stage.job(job, out),
         }
     }
 
     fn more<O: Outlet<Item>>(&mut self, out: &mut O) -> Result<Flow, String> {
-        match self {
-            Self::Flat(stage) => Stage::<Item, String>::more(stage, out),
+        match &mut self.kind {
+            Kind::Flat(stage) => Stage::<Item, String>::more(stage, out),
             _ => Ok(Flow::Done),
         }
     }

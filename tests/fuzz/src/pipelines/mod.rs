@@ -8,12 +8,19 @@ mod drive;
 mod ends;
 mod item;
 mod model;
+mod told;
 mod verdict;
 
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+
+use crate::common::WATCHDOG;
 use case::Case;
 
 /// What a case came to, for those who want to know what their cases cover.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Jobs that were accepted.
     pub accepted: usize,
@@ -23,16 +30,38 @@ pub struct Report {
     pub is_whole: bool,
     /// Whether the executor failed.
     pub has_failed: bool,
+    /// Whether it did not start.
+    pub was_refused: bool,
 }
 
 /// Runs a case under a watchdog; panics if it breaks a promise.
 pub fn check(case: &Case) -> Report {
     silence_planned_panics();
-    let case = case.clone();
-    crate::common::within_steps(move |step| {
-        step.say(format!("{case:?}"));
-        verdict::judge(&case, drive::drive(&case))
+    let (say, hear) = channel();
+    let of_runner = case.clone();
+    let runner = thread::spawn(move || {
+        let report = verdict::judge(&of_runner, drive::drive(&of_runner));
+        let _heard = say.send(());
+        report
+    });
+    // Many threads that spin on a busy machine take their time: it hangs if nothing moves.
+    let mut before = None;
+    while hear.recv_timeout(WATCHDOG) == Err(RecvTimeoutError::Timeout) {
+        let moves = Some(MOVES.load(Relaxed));
+        assert!(moves != before, "hangs: no move in {WATCHDOG:?}: {case:?}");
+        before = moves;
+    }
+    runner.join().unwrap_or_else(|payload| {
+        eprintln!("the panic above is of {case:?}");
+        resume_unwind(payload)
     })
+}
+
+/// Jobs that were given, begun or received, and hooks that were called, in all cases.
+static MOVES: AtomicU64 = AtomicU64::new(0);
+
+fn moves() {
+    MOVES.fetch_add(1, Relaxed);
 }
 
 /// Panics that a case plans are not worth a backtrace each; all others are.

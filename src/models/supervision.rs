@@ -7,7 +7,7 @@ use ringmill_loom_tests::model;
 use super::{Assembly, builder};
 use crate::{Fault, Instances};
 
-/// The deadline passes while the last duty ends: one of both wins, whoever sees the end sees which, and nobody hangs.
+/// The deadline passes while the last duty ends: one of them wins, a thread that sees the end sees which, and nothing hangs.
 #[test]
 fn a_deadline_meets_the_natural_end() {
     let name = "models::supervision::a_deadline_meets_the_natural_end";

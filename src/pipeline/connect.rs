@@ -233,7 +233,7 @@ fn rings<'env, X: Send + 'env>(
         (Tx::new(To::Mouth(Mouth::new(tx, &core))), rx)
     };
     let evicts = is_mouth && plan.config.overflow == Overflow::DropOldest;
-    // Receivers keep nothing that they have claimed, and who is alone has nobody to leave it to.
+    // Receivers keep nothing that they have claimed, and an instance without siblings has none to leave it to.
     let is_shared = stage.is_some() && !evicts;
     let claims = |consumers: usize| {
         if is_shared && consumers > 1 {

@@ -36,7 +36,7 @@ impl Claim {
 
     /// How many positions are left.
     pub(super) fn len(&self) -> usize {
-        // ORDERING: Acquire. Who sees that nothing is left sees what the takers did before.
+        // ORDERING: Acquire. A thread that sees that nothing is left sees what the takers did before.
         // Pairs with: `take` (Release). Model: loom-tests/tests/mpmc.rs::claim.
         let next = self.0.next.load(Acquire);
         Self::left(next, self.0.end.load(Relaxed))
@@ -75,7 +75,7 @@ impl Claim {
                 return None;
             }
             let after = next.wrapping_add(STEP);
-            // ORDERING: Release. Who sees that nothing is left sees what came before.
+            // ORDERING: Release. A thread that sees that nothing is left sees what came before.
             // Pairs with: `len` (Acquire). Model: loom-tests/tests/mpmc.rs::claim.
             match (self.0.next).compare_exchange_weak(next, after, Release, Acquire) {
                 Ok(_) => return Some(next),

@@ -410,7 +410,7 @@ impl<T> Producer<T> {
         };
         let (word, count) = consumer.claim(|head| usize::from(is_full(head)));
         if count == 0 {
-            // Who is about to may have lost its core.
+            // The consumer that is about to may have lost its core.
             yield_thread();
             return None;
         }
